@@ -1,0 +1,1 @@
+//! The action-type registry and one file per provider.

@@ -1,0 +1,1 @@
+//! Every HTTP surface, host-agnostic: the CodePipeline protocol, webhooks, approval pages.

@@ -1,0 +1,1 @@
+//! Pure decisions about pipeline executions: decide, explain, invariants.

@@ -1,0 +1,1 @@
+//! In-memory ports, contract suites, the deterministic simulator and its checkers.

@@ -1,0 +1,1 @@
+//! What outsiders see: API shapes and EventBridge details.
