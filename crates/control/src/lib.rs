@@ -1,1 +1,3 @@
-//! The use cases, the ports they need, and what is stored.
+//! The use cases (load, decide, commit, hand off), the ports they need, and what is stored.
+
+pub mod ports;
