@@ -1,0 +1,1 @@
+//! The artifact store as files below the data directory.

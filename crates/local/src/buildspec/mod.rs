@@ -1,0 +1,1 @@
+//! CodeBuild in a scratch directory: buildspec v0.2.

@@ -1,0 +1,1 @@
+//! The Commands action and rule in a scratch directory.

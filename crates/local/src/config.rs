@@ -1,0 +1,1 @@
+//! `penstock.toml`: which local stand-in serves which name.

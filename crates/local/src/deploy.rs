@@ -1,0 +1,1 @@
+//! S3 deploys to a directory.

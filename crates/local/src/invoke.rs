@@ -1,0 +1,1 @@
+//! Lambda functions as local commands or at an endpoint.

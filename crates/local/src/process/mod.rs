@@ -1,0 +1,1 @@
+//! Programs under a supervising copy of the binary, in process groups of their own that end with their parent.

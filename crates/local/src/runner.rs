@@ -1,0 +1,1 @@
+//! Which stand-in runs which action.

@@ -1,0 +1,1 @@
+//! Sources from directories, files and git repositories.
