@@ -1,1 +1,5 @@
 //! What outsiders see: API shapes and EventBridge details.
+
+pub mod events;
+
+pub use events::{Place, envelope};
