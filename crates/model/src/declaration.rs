@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Version;
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, StageName};
 use crate::status::{Category, ConditionResult, ExecutionMode, Owner, PipelineType, RetryMode};
-use crate::ids::Version;
 
 /// A string map as configurations have.
 pub type StringMap = BTreeMap<String, String>;

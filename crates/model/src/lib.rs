@@ -2,13 +2,21 @@
 //! found in a declaration.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod action_types;
 pub mod declaration;
+pub mod finding;
 pub mod ids;
 pub mod names;
+pub mod place;
+pub mod references;
+pub mod secrets;
+pub mod shapes;
 pub mod status;
+pub mod suggestion;
 pub mod time;
 
 pub use declaration::*;
+pub use finding::{Code, Finding, Severity};
 pub use ids::*;
 pub use names::*;
 pub use status::*;
