@@ -1,0 +1,122 @@
+//! StopPipelineExecution, and carrying out a stop or cancel in pages.
+
+use model::{ActionStatus, ConditionSlot, ExecutionId, ExecutionStatus, StageName, StageStatus};
+
+use super::draft::Draft;
+use super::ending::{Withdrawal, end_withdrawn, withdrawn};
+use super::{Halt, Step, conditions};
+use crate::event::{Reason, Refusal, State, Stop, Work};
+use crate::item::{ActionExecution, Execution, Phase, Position, StageExecution, StopRequest};
+use crate::key::Slot;
+
+/// How many actions one commit ends.
+const PAGE: usize = 20;
+
+pub(super) fn stop(draft: &mut Draft<'_>, stop: &Stop) -> Step {
+    draft.live_pipeline()?.ok_or(Refusal::PipelineNotFound)?;
+    let mut execution = draft.execution(stop.execution)?.ok_or(Refusal::ExecutionNotFound)?;
+    if execution.status.is_terminal() {
+        let text = format!("The execution is {}, and only one in progress can be stopped.", execution.status);
+        return Err(Refusal::NotStoppable(text).into());
+    }
+    if let Some(asked) = &execution.stop
+        && (asked.abandon || !stop.abandon)
+    {
+        return Err(Refusal::DuplicatedStop.into());
+    }
+    let repeated = execution.stop.is_some();
+    execution.stop = Some(StopRequest { abandon: stop.abandon, reason: stop.reason.clone() });
+    execution.status = ExecutionStatus::Stopping;
+    if !repeated {
+        draft.publish_pipeline(&execution, State::Stopping);
+        show_stopping(draft, &execution)?;
+    }
+    draft.work(Work::Settle(execution.id));
+    draft.put_execution(execution);
+    Ok(())
+}
+
+fn show_stopping(draft: &mut Draft<'_>, execution: &Execution) -> Step {
+    let inside = execution.at.iter().filter(|(_, position)| **position == Position::Inside);
+    for (name, _) in inside {
+        let Some(mut stage) = draft.stage_execution(execution.id, name)? else { continue };
+        if stage.status == StageStatus::InProgress {
+            stage.status = StageStatus::Stopping;
+            draft.publish_stage(execution, &stage, State::Stopping);
+            draft.put_stage(stage);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn settle(draft: &mut Draft<'_>, id: ExecutionId) -> Step {
+    let mut execution = draft.execution(id)?.ok_or(Reason::UnknownExecution)?;
+    if execution.status.is_terminal() {
+        return Err(Reason::ExecutionEnded.into());
+    }
+    let withdrawal = withdrawn(draft, &execution)?.ok_or(Reason::AlreadySo)?;
+    let inside: Option<StageName> =
+        execution.at.iter().find(|(_, position)| **position == Position::Inside).map(|(name, _)| name.clone());
+    let stage = match &inside {
+        Some(name) => draft.stage_execution(id, name)?,
+        None => None,
+    };
+    if let Some(stage) = &stage
+        && leave_actions(draft, &execution, stage)? == Left::More
+    {
+        return Ok(());
+    }
+    end_withdrawn(draft, &mut execution, stage, withdrawal)?;
+    draft.put_execution(execution);
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Left {
+    All,
+    More,
+}
+
+/// Leaves what may be left: with `abandon` every action, else only rules, which change nothing outside. `More`: something
+/// goes on, and its end (or the next page) will settle the execution.
+fn leave_actions(draft: &mut Draft<'_>, execution: &Execution, stage: &StageExecution) -> Result<Left, Halt> {
+    let slot = match stage.phase {
+        Phase::Actions(order) => Slot::RunOrder(order),
+        Phase::BeforeEntry => Slot::Rule(ConditionSlot::BeforeEntry),
+        Phase::OnSuccess => Slot::Rule(ConditionSlot::OnSuccess),
+        Phase::OnFailure => Slot::Rule(ConditionSlot::OnFailure),
+        Phase::Ended => return Ok(Left::All),
+    };
+    let running: Vec<&ActionExecution> =
+        draft.newest(stage, slot)?.into_iter().filter(|action| action.status == ActionStatus::InProgress).collect();
+    let abandon = execution.stop.as_ref().is_some_and(|stop| stop.abandon);
+    let may_leave = match slot {
+        Slot::RunOrder(_) => abandon,
+        Slot::Rule(_) => true,
+    };
+    if running.is_empty() {
+        return Ok(Left::All);
+    }
+    if !may_leave {
+        return Err(Reason::StillRunning.into());
+    }
+    let more = running.len() > PAGE;
+    for action in running.into_iter().take(PAGE) {
+        conditions::abandon(draft, action.clone());
+    }
+    if more {
+        draft.work(Work::Settle(execution.id));
+        return Ok(Left::More);
+    }
+    Ok(Left::All)
+}
+
+impl Withdrawal {
+    /// Whether the execution was cancelled rather than stopped.
+    pub fn is_cancel(&self) -> bool {
+        match self {
+            Self::Cancelled(_) => true,
+            Self::Stopped => false,
+        }
+    }
+}
