@@ -1,5 +1,11 @@
 //! What outsiders see: API shapes and EventBridge details.
 
+pub mod actions;
 pub mod events;
+pub mod executions;
+pub mod pipelines;
+pub mod state;
+
+mod fields;
 
 pub use events::{Place, envelope};
