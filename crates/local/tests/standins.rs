@@ -1,0 +1,5 @@
+//! The local stand-ins, with real archives, real git repositories and real programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
+
+#[path = "standins/archive.rs"]
+mod archive;
