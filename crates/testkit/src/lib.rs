@@ -1,1 +1,8 @@
 //! In-memory ports, contract suites, the deterministic simulator and its checkers.
+
+pub mod artifacts;
+pub mod bus;
+pub mod clock;
+pub mod contract;
+pub mod entropy;
+pub mod memory;
