@@ -10,6 +10,7 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use pack::hex;
 pub use pack::{Entry, PackSummary, entries_of, pack, pack_tree, tree};
 pub use unpack::{Limits, UnpackSummary, unpack, unpack_within};
 

@@ -1,1 +1,269 @@
-//! The artifact store as files below the data directory.
+//! Artifacts as files, `<bucket>/<key>` below one directory: never seen half-written, never changed in place.
+//!
+//! A file is made under another name and renamed. Under [`Durability::Synced`] a call returns once its file survives a
+//! loss of power, so that a commit may name it; what concurrent calls do to the same directories is made durable once.
+//! Equal content may share one file (a hard link), which is why stored files are read-only.
+
+mod durable;
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use control::ports::{Artifacts, PortError};
+use model::Seed;
+use sha2::{Digest, Sha256};
+
+use crate::archive::{self, UnpackSummary};
+use durable::Directories;
+
+/// Where files are made before they are renamed; no bucket may begin with a dot.
+const INCOMING: &str = ".incoming";
+
+/// What a stored artifact survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A loss of power.
+    #[default]
+    Synced,
+    /// The end of the process only: for runs whose state does not outlive them either.
+    Buffered,
+}
+
+/// An artifact's key, as CodePipeline makes them: `<pipeline, cut to 20>/<artifact, cut to 10>/<7 characters>`.
+///
+/// The same seed gives the same key (semantics 12).
+pub fn artifact_key(pipeline: &str, artifact: &str, seed: Seed) -> String {
+    format!("{}/{}/{}", cut(pipeline, 20), cut(artifact, 10), random_part(seed, artifact))
+}
+
+fn cut(name: &str, characters: usize) -> String {
+    let cut: String = name.chars().take(characters).collect();
+    // `.` and `..` are pipeline names that would be directories of another kind.
+    if cut.chars().all(|c| c == '.') { cut.replace('.', "_") } else { cut }
+}
+
+fn random_part(seed: Seed, artifact: &str) -> String {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut number = seed.id(&format!("artifact {artifact}")).as_u128();
+    let mut part = String::with_capacity(7);
+    for _ in 0..7 {
+        // The remainder is below 62.
+        part.push(char::from(LETTERS[usize::try_from(number % 62).unwrap_or(0)]));
+        number /= 62;
+    }
+    part
+}
+
+/// The artifacts of one data directory. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalArtifacts(Arc<Inner>);
+
+struct Inner {
+    root: PathBuf,
+    durability: Durability,
+    directories: Directories,
+    next: AtomicU64,
+}
+
+impl LocalArtifacts {
+    /// Opens (or makes) the store at `root`, and removes what a killed process was still writing.
+    ///
+    /// # Errors
+    /// A directory that cannot be written.
+    pub fn open(root: impl Into<PathBuf>, durability: Durability) -> Result<Self, PortError> {
+        let root = root.into();
+        let incoming = root.join(INCOMING);
+        match fs::remove_dir_all(&incoming) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unavailable(&incoming, &error)),
+            _ => {}
+        }
+        fs::create_dir_all(&incoming).map_err(|error| unavailable(&incoming, &error))?;
+        let directories = Directories::new(&root, durability).map_err(|error| unavailable(&root, &error))?;
+        Ok(Self(Arc::new(Inner { root, durability, directories, next: AtomicU64::new(0) })))
+    }
+
+    /// Where an artifact lies, or would lie.
+    ///
+    /// # Errors
+    /// `Invalid` for a bucket or key that is no path below the store.
+    pub fn path(&self, bucket: &str, key: &str) -> Result<PathBuf, PortError> {
+        let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+        let one = Path::new(bucket).components().map(plain).eq([true]);
+        if !one || bucket.starts_with('.') || bucket.contains(['/', '\0']) {
+            return Err(PortError::Invalid(format!("`{bucket}` is no name of a bucket")));
+        }
+        let below = !key.is_empty() && !key.ends_with('/') && !key.contains('\0');
+        if !below || !Path::new(key).components().all(plain) {
+            return Err(PortError::Invalid(format!("`{key}` is no key of an artifact")));
+        }
+        Ok(self.0.root.join(bucket).join(key))
+    }
+
+    /// A path on the store's file system where nothing lies, to make a file that is then adopted.
+    pub fn incoming(&self) -> PathBuf {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.0.root.join(INCOMING).join(number.to_string())
+    }
+
+    /// Moves a file made at [`incoming`](Self::incoming) to its key; what lies there is replaced.
+    ///
+    /// # Errors
+    /// `Invalid` as [`path`](Self::path), `Unavailable` where the file system refuses.
+    pub async fn adopt(&self, bucket: &str, key: &str, file: &Path) -> Result<(), PortError> {
+        let to = self.path(bucket, key)?;
+        let (store, from) = (self.clone(), file.to_path_buf());
+        self.durably(to, move |to| store.0.finish(&from, to)).await
+    }
+
+    /// Stores once more what is stored already, without copying where the file system can share it.
+    ///
+    /// # Errors
+    /// `NotFound` where `stored` is gone, `Invalid` as [`path`](Self::path), `Unavailable` where the file system refuses.
+    pub async fn share(&self, stored: &Path, bucket: &str, key: &str) -> Result<(), PortError> {
+        let to = self.path(bucket, key)?;
+        let (store, from) = (self.clone(), stored.to_path_buf());
+        self.durably(to, move |to| store.link(&from, to)).await
+    }
+
+    /// Unpacks an artifact into a directory that is empty or absent.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid` as [`path`](Self::path), `Corrupt` where it cannot be unpacked, in words for people.
+    pub async fn unpack(&self, bucket: &str, key: &str, to: &Path) -> Result<UnpackSummary, PortError> {
+        let (from, to) = (self.path(bucket, key)?, to.to_path_buf());
+        let name = format!("{bucket}/{key}");
+        blocking(move || {
+            if !from.exists() {
+                return Err(PortError::NotFound(format!("the artifact {name}")));
+            }
+            archive::unpack(&from, &to).map_err(|error| PortError::Corrupt(format!("the artifact {name} ({error})")))
+        })
+        .await
+    }
+
+    /// Puts a file at `to` by `put`, off the executor, and makes its place durable.
+    async fn durably<T: Send + 'static>(
+        &self,
+        to: PathBuf,
+        put: impl FnOnce(&Path) -> Result<T, PortError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let store = self.clone();
+        let shown = to.clone();
+        let (done, synced) = blocking(move || {
+            let directory = to.parent().unwrap_or(&store.0.root);
+            let new = store.0.directories.create(directory).map_err(|error| unavailable(directory, &error))?;
+            let done = put(&to)?;
+            Ok((done, store.0.directories.sync(directory, new)))
+        })
+        .await?;
+        synced.await.map_err(|error| unavailable(&shown, &error))?;
+        Ok(done)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> Result<(), PortError> {
+        let incoming = self.incoming();
+        match fs::hard_link(from, &incoming) {
+            // Its content is durable since it was stored.
+            Ok(()) => fs::rename(&incoming, to).map_err(|error| unavailable(to, &error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(PortError::NotFound(from.display().to_string()))
+            }
+            // Too many links, or a file system without them.
+            Err(_) => {
+                fs::copy(from, &incoming).map_err(|error| unavailable(from, &error))?;
+                self.0.finish(&incoming, to)
+            }
+        }
+    }
+
+    fn copy_in(&self, from: &Path, to: &Path) -> Result<(String, u64), PortError> {
+        let incoming = self.incoming();
+        let copied = copy_digesting(from, &incoming);
+        let (digest, size) = copied.map_err(|error| {
+            // Half a copy is of no use; if it cannot be removed, the next start does it.
+            let _ = fs::remove_file(&incoming);
+            match error.kind() {
+                io::ErrorKind::NotFound => PortError::NotFound(from.display().to_string()),
+                _ => unavailable(from, &error),
+            }
+        })?;
+        self.0.finish(&incoming, to)?;
+        Ok((digest, size))
+    }
+}
+
+impl Inner {
+    fn finish(&self, incoming: &Path, to: &Path) -> Result<(), PortError> {
+        let finish = || {
+            let file = File::open(incoming)?;
+            file.set_permissions(Permissions::from_mode(0o444))?;
+            if self.durability == Durability::Synced {
+                file.sync_all()?;
+            }
+            fs::rename(incoming, to)
+        };
+        finish().map_err(|error| unavailable(to, &error))
+    }
+}
+
+#[async_trait]
+impl Artifacts for LocalArtifacts {
+    async fn store(&self, bucket: &str, key: &str, from: &Path) -> Result<(String, u64), PortError> {
+        let to = self.path(bucket, key)?;
+        let (store, from) = (self.clone(), from.to_path_buf());
+        self.durably(to, move |to| store.copy_in(&from, to)).await
+    }
+
+    async fn fetch(&self, bucket: &str, key: &str, to: &Path) -> Result<(), PortError> {
+        let (from, to) = (self.path(bucket, key)?, to.to_path_buf());
+        let name = format!("the artifact {bucket}/{key}");
+        blocking(move || {
+            let mut source = File::open(&from).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => PortError::NotFound(name),
+                _ => unavailable(&from, &error),
+            })?;
+            let mut target = File::create_new(&to).map_err(|error| unavailable(&to, &error))?;
+            io::copy(&mut source, &mut target).map_err(|error| unavailable(&to, &error))?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn copy_digesting(from: &Path, to: &Path) -> io::Result<(String, u64)> {
+    let mut source = File::open(from)?;
+    let mut target = File::create_new(to)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    let mut size = 0;
+    loop {
+        let read = source.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((archive::hex(&hasher.finalize()), size));
+        }
+        hasher.update(&buffer[..read]);
+        target.write_all(&buffer[..read])?;
+        size += read as u64;
+    }
+}
+
+fn unavailable(path: &Path, error: &io::Error) -> PortError {
+    PortError::Unavailable(format!("{} ({error})", path.display()))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
+) -> Result<T, PortError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(PortError::Unavailable("the artifact store (its thread ended)".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
