@@ -3,3 +3,5 @@
 
 #[path = "standins/archive.rs"]
 mod archive;
+#[path = "standins/process.rs"]
+mod process;
