@@ -259,6 +259,29 @@ impl Findings {
         self.list.is_empty()
     }
 
+    /// Moves what was found in a text that started later than its file.
+    pub(crate) fn shift_spans(&mut self, by: usize) {
+        for span in self.list.iter_mut().filter_map(|finding| finding.span.as_mut()) {
+            *span = span.start + by..span.end + by;
+        }
+    }
+
+    /// Makes paths below `envelope` start at the document.
+    pub(crate) fn leave_envelope(&mut self, envelope: &str) {
+        for finding in &mut self.list {
+            if let Some(rest) =
+                finding.path.strip_prefix(envelope).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            {
+                finding.path = format!("${rest}");
+            }
+        }
+    }
+
+    /// Whether no error is among them.
+    pub(crate) fn accepted(&self) -> bool {
+        is_accepted(&self.list)
+    }
+
     /// What was found, in the order in which it was found.
     pub(crate) fn into_vec(self) -> Vec<Finding> {
         self.list

@@ -16,6 +16,8 @@ mod check;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use check::quote;
+
 /// One operation of the API.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Operation {

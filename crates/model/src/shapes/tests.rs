@@ -37,6 +37,7 @@ fn every_pattern_compiles_and_matches_whole_texts_only() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_kind_of_constraint_is_checked() {
     let long_key = format!("$.{}", "k".repeat(51));
     let cases = [

@@ -1,0 +1,3 @@
+//! Validation against whole declarations: real ones, mutated ones and rubbish.
+
+mod corpus;
