@@ -1,4 +1,17 @@
 //! The use cases (load, decide, commit, hand off), the ports they need, and what is stored.
 
+pub mod artifact_keys;
+pub mod commit;
+pub mod control;
+pub mod dispatch;
+pub mod executions;
+pub mod keys;
 pub mod limits;
+pub mod load;
+pub mod pipelines;
 pub mod ports;
+pub mod rows;
+pub mod stored;
+pub mod views;
+
+pub use control::{Applied, Control, ControlError, Handoff, Ports, Round};

@@ -1,0 +1,214 @@
+//! Load, decide, commit: what every use case goes through.
+
+use std::sync::Arc;
+
+use engine::{ActionKey, Changed, Decision, Event, Missing, Reason, Refusal, What};
+use model::Timestamp;
+
+use crate::commit::{Committing, Prepared};
+use crate::keys::Place;
+use crate::load::{Cache, Loaded, Loader};
+use crate::ports::{Clock, Entropy, PortError, Table, Write};
+use crate::rows::{PipelineRef, WorkRow};
+
+/// How often a decision is made anew after a conflict.
+const ROUNDS: u32 = 100;
+/// How often a transaction of unknown outcome is repeated.
+const REPEATS: u32 = 5;
+
+/// What is done after a commit, as well as it can be.
+pub trait Handoff: Send + Sync {
+    /// Rows that were just committed. (A host that watches its table needs none of it.)
+    fn committed(&self, rows: &[WorkRow]);
+
+    /// Whoever drives this action should leave it.
+    fn end_driver(&self, key: &ActionKey);
+}
+
+/// What a control plane runs on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Everything stored.
+    pub table: Arc<dyn Table>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and tokens.
+    pub entropy: Arc<dyn Entropy>,
+    /// What follows commits.
+    pub handoff: Arc<dyn Handoff>,
+}
+
+/// Why a use case did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The engine refused; maps to an API error.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Too many others changed the same things: try again.
+    #[error("too many changes at once; try again")]
+    Busy,
+}
+
+impl From<Refusal> for ControlError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What came of an event.
+#[derive(Debug)]
+pub enum Applied {
+    /// Committed.
+    Changed(Box<Changed>),
+    /// Nothing was to be done; a consumed row is gone.
+    Ignored(Reason),
+    /// The consumed row had been consumed by somebody else.
+    Consumed,
+}
+
+/// What one round of deciding gave.
+#[derive(Debug)]
+pub enum Round {
+    /// A transaction to make, and what it means.
+    Commit(Box<Prepared>, Option<Reason>),
+    /// Nothing to commit.
+    Ignored(Reason),
+    /// The engine refused.
+    Refused(Refusal),
+}
+
+/// The control plane: the use cases over its ports.
+#[derive(Clone)]
+pub struct Control {
+    pub(crate) ports: Ports,
+    pub(crate) loader: Loader,
+}
+
+impl Control {
+    /// A control plane for an account and region.
+    pub fn new(ports: Ports, place: Place) -> Self {
+        let loader = Loader { table: ports.table.clone(), place, cache: Arc::new(Cache::default()) };
+        Self { ports, loader }
+    }
+
+    /// The account and region.
+    pub fn place(&self) -> &Place {
+        &self.loader.place
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Arc<dyn Table> {
+        &self.ports.table
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// An event that happens now.
+    pub fn event(&self, what: What) -> Event {
+        Event { at: self.now(), seed: self.ports.entropy.seed(), what }
+    }
+
+    /// Loads and decides one round; commits nothing. Simulations interleave between this and the commit.
+    pub async fn round(
+        &self,
+        pipeline: &PipelineRef,
+        event: &Event,
+        round: u32,
+        consumed: Option<&WorkRow>,
+        extra: &[Write],
+    ) -> Result<Round, ControlError> {
+        let mut loaded = Loaded::default();
+        self.loader.load(pipeline.id, &mut loaded, &engine::prefetch(&event.what)).await?;
+        let committing = Committing { place: self.place(), pipeline, seed: event.seed, at: event.at, round };
+        loop {
+            match engine::decide(&loaded.slice, event) {
+                Err(Missing(reads)) => self.loader.load(pipeline.id, &mut loaded, &reads).await?,
+                Ok(Decision::Changed(changed)) => {
+                    let prepared = committing.prepare(*changed, &loaded, consumed, extra.to_vec())?;
+                    return Ok(Round::Commit(Box::new(prepared), None));
+                }
+                Ok(Decision::Ignored(reason)) => {
+                    return Ok(match consumed {
+                        Some(row) => Round::Commit(Box::new(committing.consume(row)), Some(reason)),
+                        None => Round::Ignored(reason),
+                    });
+                }
+                Ok(Decision::Refused(refusal)) => return Ok(Round::Refused(refusal)),
+            }
+        }
+    }
+
+    /// Makes a transaction; one of unknown outcome is repeated byte for byte.
+    pub async fn make(&self, prepared: &Prepared) -> Result<(), PortError> {
+        let mut repeats = 0;
+        loop {
+            match self.ports.table.transact(&prepared.token, &prepared.writes).await {
+                Err(PortError::Unavailable(_) | PortError::Throttled) if repeats < REPEATS => repeats += 1,
+                done => break done,
+            }
+        }?;
+        self.ports.handoff.committed(&prepared.rows);
+        for key in &prepared.ended {
+            self.ports.handoff.end_driver(key);
+        }
+        Ok(())
+    }
+
+    /// Decides an event and commits it; after a conflict everything is loaded and decided anew.
+    pub async fn apply(
+        &self,
+        pipeline: &PipelineRef,
+        event: &Event,
+        consumed: Option<&WorkRow>,
+        extra: &[Write],
+    ) -> Result<Applied, ControlError> {
+        for round in 0..ROUNDS {
+            let (prepared, ignored) = match self.round(pipeline, event, round, consumed, extra).await? {
+                Round::Commit(prepared, ignored) => (prepared, ignored),
+                Round::Ignored(reason) => return Ok(Applied::Ignored(reason)),
+                Round::Refused(refusal) => return Err(ControlError::Refused(refusal)),
+            };
+            match self.make(&prepared).await {
+                Ok(()) => {
+                    return Ok(match ignored {
+                        Some(reason) => Applied::Ignored(reason),
+                        None => Applied::Changed(Box::new(prepared.changed)),
+                    });
+                }
+                Err(PortError::Conflict) => {
+                    if let Some(row) = consumed
+                        && self.ports.table.get(&row.key(self.place())).await?.is_none()
+                    {
+                        return Ok(Applied::Consumed);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControlError::Busy)
+    }
+
+    /// Decides a command and has it survive a crash before anybody is told.
+    pub(crate) async fn command(
+        &self,
+        pipeline: &PipelineRef,
+        event: &Event,
+        extra: &[Write],
+    ) -> Result<Applied, ControlError> {
+        let applied = self.apply(pipeline, event, None, extra).await?;
+        self.ports.table.flush().await?;
+        Ok(applied)
+    }
+
+    /// Consumes a row of the engine's.
+    pub async fn consume(&self, row: &WorkRow, work: &engine::Work) -> Result<Applied, ControlError> {
+        let event = self.event(What::Work(work.clone()));
+        self.apply(&row.pipeline, &event, Some(row), &[]).await
+    }
+}

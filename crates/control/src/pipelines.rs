@@ -1,0 +1,250 @@
+//! CreatePipeline, GetPipeline, UpdatePipeline, DeletePipeline, ListPipelines.
+
+use engine::{Command, Create, Refusal, What};
+use model::{ExecutionMode, Pipeline, PipelineId, PipelineName, PipelineType, Stage, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Control, ControlError};
+use crate::keys;
+use crate::load::Loaded;
+use crate::ports::{Condition, Key, PortError, Query, Write};
+use crate::rows::{PipelineRef, Task, WorkRow};
+use crate::stored::{decode, encode};
+
+/// What lies under a pipeline's name: its id and what a listing shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NameItem {
+    /// This creation.
+    pub id: PipelineId,
+    /// The current version.
+    pub version: Version,
+    /// V1 or V2.
+    pub kind: PipelineType,
+    /// The execution mode.
+    pub mode: ExecutionMode,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last updated.
+    pub updated_at: Timestamp,
+}
+
+/// A pipeline as GetPipeline gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredPipeline {
+    /// The declaration, its version filled in.
+    pub declaration: Pipeline,
+    /// This creation.
+    pub id: PipelineId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When this or a later version was made.
+    pub updated_at: Timestamp,
+}
+
+/// A name and what lies under it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineSummary {
+    /// The name.
+    pub name: PipelineName,
+    /// What lies under it.
+    pub item: NameItem,
+}
+
+impl Control {
+    /// Makes a pipeline, version 1.
+    pub async fn create_pipeline(&self, declaration: Pipeline) -> Result<StoredPipeline, ControlError> {
+        let event_seed = self.event(What::Command(Command::Delete));
+        let id = PipelineId(event_seed.seed.id("pipeline"));
+        let pipeline = PipelineRef { id, name: declaration.name.clone() };
+        if self.name_item(&pipeline.name).await?.is_some() {
+            return Err(Refusal::PipelineNameInUse.into());
+        }
+        let item = name_item(id, &declaration, 1, event_seed.at, event_seed.at);
+        let extra = vec![
+            Write::Put {
+                key: self.place().name(&pipeline.name),
+                revision: 1,
+                body: encode(&item)?,
+                condition: Condition::Absent,
+            },
+            self.declaration_write(id, &declaration, 1)?,
+        ];
+        let create = Create { id, declaration: Box::new(declaration.clone()) };
+        let event = engine::Event { what: What::Command(Command::Create(create)), ..event_seed };
+        let round = self.round(&pipeline, &event, 0, None, &extra).await?;
+        self.commit_unless_named(round, &pipeline.name).await?;
+        Ok(stored(declaration, &item, 1))
+    }
+
+    async fn commit_unless_named(&self, round: crate::control::Round, name: &PipelineName) -> Result<(), ControlError> {
+        let crate::control::Round::Commit(prepared, _) = round else {
+            return Err(Refusal::PipelineNameInUse.into());
+        };
+        match self.make(&prepared).await {
+            Ok(()) => Ok(self.table().flush().await?),
+            Err(PortError::Conflict) if self.name_item(name).await?.is_some() => Err(Refusal::PipelineNameInUse.into()),
+            Err(PortError::Conflict) => Err(ControlError::Busy),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Changes a pipeline: one version more; executions of older versions are cancelled once their actions in progress ended.
+    pub async fn update_pipeline(&self, declaration: Pipeline) -> Result<StoredPipeline, ControlError> {
+        for _ in 0..8 {
+            let (known, revision) = self.name_item(&declaration.name).await?.ok_or(Refusal::PipelineNotFound)?;
+            let pipeline = PipelineRef { id: known.id, name: declaration.name.clone() };
+            let version = known.version + 1;
+            let event = self.event(What::Command(Command::Update(Box::new(declaration.clone()))));
+            let item = name_item(known.id, &declaration, version, known.created_at, event.at);
+            let extra = vec![
+                Write::Put {
+                    key: self.place().name(&pipeline.name),
+                    revision: revision + 1,
+                    body: encode(&item)?,
+                    condition: Condition::Revision(revision),
+                },
+                self.declaration_write(known.id, &declaration, version)?,
+            ];
+            let prepared = match self.round(&pipeline, &event, 0, None, &extra).await? {
+                crate::control::Round::Commit(prepared, _) => prepared,
+                crate::control::Round::Refused(refusal) => return Err(refusal.into()),
+                crate::control::Round::Ignored(_) => return Err(Refusal::PipelineNotFound.into()),
+            };
+            match self.make(&prepared).await {
+                Ok(()) => {
+                    self.table().flush().await?;
+                    return Ok(stored(declaration, &item, version));
+                }
+                Err(PortError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControlError::Busy)
+    }
+
+    /// Deletes a pipeline; deleting one that is not there is no error. Its live executions are cancelled.
+    pub async fn delete_pipeline(&self, name: &PipelineName) -> Result<(), ControlError> {
+        let Some((known, revision)) = self.name_item(name).await? else { return Ok(()) };
+        let pipeline = PipelineRef { id: known.id, name: name.clone() };
+        let event = self.event(What::Command(Command::Delete));
+        let clean = WorkRow {
+            id: event.seed.id("clean"),
+            pipeline: pipeline.clone(),
+            due: event.at.plus_minutes(1),
+            task: Task::Clean,
+        };
+        let extra = vec![
+            Write::Delete { key: self.place().name(name), condition: Condition::Revision(revision) },
+            Write::Put {
+                key: clean.key(self.place()),
+                revision: 1,
+                body: encode(&clean)?,
+                condition: Condition::Always,
+            },
+        ];
+        match self.command(&pipeline, &event, &extra).await {
+            Ok(_) | Err(ControlError::Refused(Refusal::PipelineNotFound)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A pipeline, as it is or as a version was.
+    pub async fn get_pipeline(
+        &self,
+        name: &PipelineName,
+        version: Option<Version>,
+    ) -> Result<Option<StoredPipeline>, ControlError> {
+        let (item, _) = self.name_item(name).await?.ok_or(Refusal::PipelineNotFound)?;
+        let wanted = version.unwrap_or(item.version);
+        if wanted == 0 || wanted > item.version {
+            return Ok(None);
+        }
+        Ok(self.declaration(item.id, wanted).await?.map(|declaration| stored(declaration, &item, wanted)))
+    }
+
+    /// A page of pipelines by name, behind `after`; and whether there are more.
+    pub async fn list_pipelines(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<(Vec<PipelineSummary>, bool), ControlError> {
+        let query = Query { pk: self.place().names(), prefix: String::new(), after, limit, backward: false };
+        let page = self.table().query(&query).await?;
+        let mut summaries = Vec::with_capacity(page.items.len());
+        for (key, stored) in page.items {
+            summaries.push(PipelineSummary { item: decode(&stored.body, &key.sk)?, name: key.sk.into() });
+        }
+        Ok((summaries, page.more))
+    }
+
+    /// The pipeline of a name.
+    pub async fn pipeline_ref(&self, name: &PipelineName) -> Result<PipelineRef, ControlError> {
+        let (item, _) = self.name_item(name).await?.ok_or(Refusal::PipelineNotFound)?;
+        Ok(PipelineRef { id: item.id, name: name.clone() })
+    }
+
+    pub(crate) async fn name_item(&self, name: &PipelineName) -> Result<Option<(NameItem, u64)>, ControlError> {
+        let found = self.table().get(&self.place().name(name)).await?;
+        found.map(|stored| Ok((decode(&stored.body, name.as_str())?, stored.revision))).transpose()
+    }
+
+    /// A version's declaration, put together from its parts.
+    pub(crate) async fn declaration(&self, id: PipelineId, version: Version) -> Result<Option<Pipeline>, ControlError> {
+        let key = Key { pk: self.place().pipeline(id), sk: keys::declaration_sk(version) };
+        let Some(stored) = self.table().get(&key).await? else { return Ok(None) };
+        let mut declaration: Pipeline = decode(&stored.body, &key.sk)?;
+        let mut loaded = Loaded::default();
+        let header_key = engine::ItemKey::Header(version);
+        self.loader.load(id, &mut loaded, &[engine::Read::Item(header_key)]).await?;
+        let Ok(Some(header)) = loaded.slice.header(version).map(Option::<&_>::cloned) else { return Ok(None) };
+        for stage in &header.stages {
+            match self.stage_part(id, version, stage).await? {
+                Some(part) => declaration.stages.push(Stage::clone(&part)),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(declaration))
+    }
+
+    /// A version's stage.
+    pub(crate) async fn stage_part(
+        &self,
+        id: PipelineId,
+        version: Version,
+        stage: &model::StageName,
+    ) -> Result<Option<std::sync::Arc<Stage>>, ControlError> {
+        let mut loaded = Loaded::default();
+        let read = engine::Read::Item(engine::ItemKey::StagePart(version, stage.clone()));
+        self.loader.load(id, &mut loaded, &[read]).await?;
+        Ok(loaded.slice.stage_part(version, stage).ok().flatten().cloned())
+    }
+
+    fn declaration_write(&self, id: PipelineId, declaration: &Pipeline, version: Version) -> Result<Write, PortError> {
+        let whole = Pipeline { stages: Vec::new(), version: Some(version), ..declaration.clone() };
+        Ok(Write::Put {
+            key: Key { pk: self.place().pipeline(id), sk: keys::declaration_sk(version) },
+            revision: 1,
+            body: encode(&whole)?,
+            condition: Condition::Absent,
+        })
+    }
+}
+
+fn name_item(
+    id: PipelineId,
+    declaration: &Pipeline,
+    version: Version,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+) -> NameItem {
+    NameItem { id, version, kind: declaration.kind(), mode: declaration.mode(), created_at, updated_at }
+}
+
+fn stored(declaration: Pipeline, item: &NameItem, version: Version) -> StoredPipeline {
+    StoredPipeline {
+        declaration: Pipeline { version: Some(version), ..declaration },
+        id: item.id,
+        created_at: item.created_at,
+        updated_at: item.updated_at,
+    }
+}

@@ -1,0 +1,91 @@
+//! Rows written with each commit: what must happen next, and what must be published.
+
+use engine::{ActionKey, StateChange, Work};
+use model::{PipelineId, PipelineName, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::keys::Place;
+use crate::ports::Key;
+
+/// One creation of a pipeline, by id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineRef {
+    /// This creation.
+    pub id: PipelineId,
+    /// Its name.
+    pub name: PipelineName,
+}
+
+/// What must happen next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkRow {
+    /// Its id.
+    pub id: Uuid,
+    /// The pipeline it belongs to.
+    pub pipeline: PipelineRef,
+    /// When.
+    pub due: Timestamp,
+    /// What.
+    pub task: Task,
+}
+
+/// What a work row asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Task {
+    /// A decision of the engine.
+    Engine(Work),
+    /// Start these actions.
+    Dispatch(Vec<ActionKey>),
+    /// Ask an action's provider for news.
+    Poll(ActionKey),
+    /// Remove what a deleted pipeline left, page by page.
+    Clean,
+}
+
+impl WorkRow {
+    /// Where it lies.
+    pub fn key(&self, place: &Place) -> Key {
+        place.work_row(self.due, self.id)
+    }
+}
+
+/// The most events of a publication row: what one PutEvents takes.
+pub const MAX_PUBLICATION: usize = 10;
+
+/// State changes to publish, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublicationRow {
+    /// Its id.
+    pub id: Uuid,
+    /// The pipeline.
+    pub pipeline: PipelineRef,
+    /// The commit's time.
+    pub at: Timestamp,
+    /// At most [`MAX_PUBLICATION`].
+    pub entries: Vec<Entry>,
+}
+
+/// One state change to publish.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The event's id: the same whenever it is sent again.
+    pub id: Uuid,
+    /// The changed item's revision.
+    pub number: u64,
+    /// The change.
+    pub change: StateChange,
+}
+
+impl PublicationRow {
+    /// Where it lies.
+    pub fn key(&self, place: &Place) -> Key {
+        place.publication_row(self.at, self.id)
+    }
+}
+
+/// The id of an action's deadline row: its completion can delete it without having read it.
+pub fn deadline_row_id(pipeline: PipelineId, key: &ActionKey) -> Uuid {
+    let name = format!("due/{}/{}/{:?}/{}/{}", key.execution, key.stage, key.slot, key.name, key.attempt);
+    Uuid::new_v5(&pipeline.0, name.as_bytes())
+}
