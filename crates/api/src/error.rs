@@ -1,0 +1,99 @@
+//! Errors as the API names them, with their HTTP status.
+
+use engine::Refusal;
+use model::shapes;
+
+/// An answer that is an error: its name, what is wrong, and its HTTP status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ApiError {
+    /// The name, as `PipelineNotFoundException`.
+    pub code: &'static str,
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+impl ApiError {
+    /// An error of the API model, with the status that the model gives it.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        let status = shapes::error(code).map_or(400, |error| error.http_status);
+        Self { code, message: message.into(), status }
+    }
+
+    /// An error with a status of its own.
+    pub fn with_status(code: &'static str, status: u16, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), status }
+    }
+
+    /// `ValidationException`.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new("ValidationException", message)
+    }
+
+    /// A request that cannot be read at all.
+    pub fn unreadable(message: impl Into<String>) -> Self {
+        Self::new("SerializationException", message)
+    }
+
+    /// An operation of CodePipeline's API that is not there yet.
+    pub fn not_implemented(operation: &str) -> Self {
+        let message = format!("{operation} is an operation of CodePipeline that this Penstock does not offer yet");
+        Self::with_status("NotImplementedException", 501, message)
+    }
+
+    /// Something went wrong here; what exactly stays in the log.
+    pub fn internal() -> Self {
+        Self::with_status("InternalFailure", 500, "the request could not be carried out: see the server's log")
+    }
+
+    /// Something is busy: the request may be repeated as it is.
+    pub fn unavailable() -> Self {
+        Self::with_status("ServiceUnavailable", 503, "the request could not be carried out now: repeat it")
+    }
+
+    /// Too many requests: the request may be repeated later.
+    pub fn throttled() -> Self {
+        Self::new("ThrottlingException", "Rate exceeded")
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::PipelineNotFound => Self::new("PipelineNotFoundException", "the pipeline does not exist"),
+            Refusal::PipelineNameInUse => {
+                Self::new("PipelineNameInUseException", "a pipeline with this name exists already")
+            }
+            Refusal::ExecutionNotFound => {
+                Self::new("PipelineExecutionNotFoundException", "the pipeline has no such execution")
+            }
+            Refusal::StageNotFound(stage) => {
+                Self::new("StageNotFoundException", format!("the pipeline has no stage {stage}"))
+            }
+            Refusal::ActionNotFound => Self::new("ActionNotFoundException", "the stage has no such action"),
+            Refusal::ConcurrentExecutionsLimit(limit) => Self::new(
+                "ConcurrentPipelineExecutionsLimitExceededException",
+                format!("the pipeline has {limit} executions in progress, which is the most it may have"),
+            ),
+            Refusal::DuplicatedStop => {
+                Self::new("DuplicatedStopRequestException", "the execution was asked to stop already")
+            }
+            Refusal::NotStoppable(why) => Self::new("PipelineExecutionNotStoppableException", why),
+            Refusal::StageNotRetryable(why) => Self::new("StageNotRetryableException", why),
+            Refusal::NotLatestExecution(why) => Self::new("NotLatestPipelineExecutionException", why),
+            Refusal::Conflict(why) => Self::new("ConflictException", why),
+            Refusal::UnableToRollback(why) => Self::new("UnableToRollbackStageException", why),
+            Refusal::ExecutionOutdated(why) => Self::new("PipelineExecutionOutdatedException", why),
+            Refusal::ConditionNotOverridable(why) => Self::new("ConditionNotOverridableException", why),
+            Refusal::InvalidApprovalToken => {
+                Self::new("InvalidApprovalTokenException", "the token is not that of the pending approval")
+            }
+            Refusal::ApprovalAlreadyCompleted => {
+                Self::new("ApprovalAlreadyCompletedException", "the approval was decided already")
+            }
+            Refusal::Invalid(why) => Self::invalid(why),
+        }
+    }
+}
