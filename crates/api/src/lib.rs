@@ -1,8 +1,11 @@
 //! Every HTTP surface, host-agnostic: the CodePipeline protocol, webhooks, approval pages.
 
+pub mod body;
 pub mod credentials;
 pub mod error;
+pub mod protocol;
 pub mod secret;
 pub mod sigv4;
 
+pub use body::Body;
 pub use error::ApiError;
