@@ -16,6 +16,7 @@ mod supervise;
 
 pub use log::{LOG_CAP_BYTES, LogChunk, LogSink, OutputLine, log_location, log_path, read_log};
 pub use mask::Masker;
+pub(crate) use record::is_running;
 pub use recover::{Recovered, recover, scratch_directory};
 pub use run::{ProgramEnd, ProgramSpec, SupervisorCommand, base_environment, run};
 pub use supervise::supervise;

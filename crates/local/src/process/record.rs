@@ -36,6 +36,11 @@ pub(super) fn path(data: &Path, id: &str) -> PathBuf {
     directory(data).join(format!("{id}.json"))
 }
 
+/// Whether a program of this action execution runs, or is still being ended.
+pub(crate) fn is_running(data: &Path, id: &str) -> bool {
+    path(data, id).exists()
+}
+
 impl Record {
     /// The record of the process that calls this.
     ///

@@ -1,0 +1,243 @@
+//! One shell session that runs all commands of an action, phase by phase, so that what one command sets or where it goes
+//! holds for the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use control::ports::ActionRequest;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Ctx, Fault, time_left};
+use crate::process::{self, LogSink, ProgramEnd, ProgramSpec};
+
+/// What happens when a phase has failed, after its `finally` commands and its retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterFailure {
+    /// The session ends.
+    End,
+    /// The next phase runs; the session fails nevertheless.
+    Continue,
+}
+
+/// A group of commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Phase {
+    /// Its name, if its begin and end are to be told.
+    pub name: Option<&'static str>,
+    /// Run in order, up to the first that fails.
+    pub commands: Vec<String>,
+    /// Run after them in any case, up to the first that fails.
+    pub finally: Vec<String>,
+    /// How often the phase is run again when it fails.
+    pub retries: u32,
+    /// What happens then.
+    pub after_failure: AfterFailure,
+}
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The shell.
+    pub shell: &'static str,
+    /// The phases, in order.
+    pub phases: Vec<Phase>,
+    /// Variables whose values at the end are wanted, where they are set.
+    pub capture: BTreeSet<String>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionEnd {
+    /// Why it failed; none is success.
+    pub fault: Option<Fault>,
+    /// The values of the variables asked for.
+    pub captured: BTreeMap<String, String>,
+}
+
+/// A step that no plan has.
+const BEHIND_ALL: usize = 1_000_000_000;
+
+/// One step of the generated script.
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    /// A phase begins.
+    Begin(&'p Phase),
+    /// A command; where to go on when it fails.
+    Command(&'p str, usize),
+    /// A phase ends; where it begins.
+    End(&'p Phase, usize),
+}
+
+/// Steps are numbered from 1: what the script calls them.
+fn steps(plan: &Plan) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    for phase in &plan.phases {
+        let begin = steps.len() + 1;
+        let finally = begin + 1 + phase.commands.len();
+        let end = finally + phase.finally.len();
+        steps.push(Step::Begin(phase));
+        steps.extend(phase.commands.iter().map(|command| Step::Command(command, finally)));
+        steps.extend(phase.finally.iter().map(|command| Step::Command(command, end)));
+        steps.push(Step::End(phase, begin));
+    }
+    steps
+}
+
+/// Quotes for a POSIX shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The script: a state machine over the steps, in one shell, with `eval` for each command.
+///
+/// A command that leaves the shell (`exit`, or any failure under `set -e`) ends only itself: the script goes on in a new
+/// shell of the same process, with directory and exported variables as they were, and whatever runs in the background.
+fn script(plan: &Plan, file: &Path, notes: &Path, captured: &Path) -> String {
+    let steps = steps(plan);
+    let path = |path: &Path| quoted(&path.display().to_string());
+    let mut text = format!(
+        r#"__penstock_step=${{1:-1}}; __penstock_failed=${{2:-0}}; __penstock_broken=${{3:-0}}; __penstock_tries=${{4:-0}}
+__penstock_at=0; __penstock_else=0; set --
+__penstock_say() {{ printf '[penstock] %s\n' "$1"; }}
+__penstock_note() {{ printf '%s\n' "$1" >> {notes}; }}
+__penstock_ended() {{
+  if [ "$1" -eq 0 ]; then __penstock_step=$((__penstock_at + 1)); else
+    __penstock_note "fail $__penstock_at $1"; __penstock_say "Command did not exit successfully: exit status $1"
+    __penstock_broken=1; CODEBUILD_BUILD_SUCCEEDING=0; export CODEBUILD_BUILD_SUCCEEDING; __penstock_step=$__penstock_else
+  fi
+  __penstock_at=0
+}}
+__penstock_left() {{
+  if [ "$__penstock_at" -gt 0 ]; then
+    __penstock_ended "$1"
+    exec {shell} {file} "$__penstock_step" "$__penstock_failed" "$__penstock_broken" "$__penstock_tries"
+  fi
+}}
+trap '__penstock_left $?' EXIT
+while [ "$__penstock_step" -le {last} ]; do
+"#,
+        notes = path(notes),
+        file = path(file),
+        shell = plan.shell,
+        last = steps.len(),
+    );
+    for (number, step) in (1..).zip(&steps) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "if [ \"$__penstock_step\" -eq {number} ]; then\n{}\nfi\n", body(number, *step));
+    }
+    let _ = writeln!(text, "done\ntrap - EXIT");
+    let _ = writeln!(text, "{{ :");
+    for name in &plan.capture {
+        let _ = writeln!(text, "if [ -n \"${{{name}+set}}\" ]; then printf '%s=%s\\000' {name} \"${name}\"; fi");
+    }
+    let _ = writeln!(text, "}} >| {}", path(captured));
+    let _ = writeln!(text, "__penstock_note done; exit \"$__penstock_failed\"");
+    text
+}
+
+fn body(number: usize, step: Step<'_>) -> String {
+    let say = |text: &str| format!("__penstock_say {}", quoted(text));
+    match step {
+        Step::Begin(phase) => {
+            let told = phase.name.map(|name| say(&format!("Entering phase {name}")) + "\n").unwrap_or_default();
+            format!("{told}__penstock_step={}", number + 1)
+        }
+        Step::Command(command, on_failure) => format!(
+            "__penstock_at={number}; __penstock_else={on_failure}\n{}\neval {}\n__penstock_ended $?",
+            say(&format!("Running command {command}")),
+            quoted(command),
+        ),
+        Step::End(phase, begin) => {
+            let told = |state: &str| {
+                phase.name.map(|name| say(&format!("Phase complete: {name} State: {state}")) + "\n").unwrap_or_default()
+            };
+            let next = match phase.after_failure {
+                AfterFailure::End => BEHIND_ALL,
+                AfterFailure::Continue => number + 1,
+            };
+            format!(
+                r#"if [ "$__penstock_broken" -eq 0 ]; then {succeeded}__penstock_tries=0; __penstock_step={after}
+elif [ "$__penstock_tries" -lt {retries} ]; then
+{failed}__penstock_tries=$((__penstock_tries + 1)); __penstock_say "Retry $__penstock_tries of {retries}"; __penstock_note retry
+[ "$__penstock_failed" -eq 1 ] || CODEBUILD_BUILD_SUCCEEDING=1
+__penstock_broken=0; __penstock_step={begin}
+else {failed}__penstock_note failed; __penstock_failed=1; __penstock_broken=0; __penstock_tries=0; __penstock_step={next}
+fi"#,
+                succeeded = told("SUCCEEDED"),
+                failed = told("FAILED"),
+                after = number + 1,
+                retries = phase.retries,
+            )
+        }
+    }
+}
+
+/// Runs the commands in the directory `at`; `session` is a directory for what the session needs itself.
+pub(crate) async fn run(
+    ctx: &Ctx,
+    request: &ActionRequest,
+    plan: &Plan,
+    place: (PathBuf, PathBuf),
+    environment: BTreeMap<String, String>,
+    log: &LogSink,
+    stop: &CancellationToken,
+) -> SessionEnd {
+    let (directory, session) = place;
+    let (file, notes, captured) = (session.join("script"), session.join("notes"), session.join("captured"));
+    if let Err(error) = fs::write(&file, script(plan, &file, &notes, &captured)) {
+        let fault = Fault::failed(format!("cannot write {}: {error}", file.display()));
+        return SessionEnd { fault: Some(fault), captured: BTreeMap::new() };
+    }
+    let spec = ProgramSpec {
+        data: ctx.data.clone(),
+        supervisor: ctx.supervisor.clone(),
+        id: request.action.id.to_string(),
+        key: request.action.key.clone(),
+        program: plan.shell.into(),
+        args: vec![file.display().to_string()],
+        directory,
+        environment,
+        stdin: None,
+        timeout: time_left(request),
+        grace: ctx.grace,
+    };
+    let end = process::run(spec, log, stop).await;
+    let notes = fs::read_to_string(&notes).unwrap_or_default();
+    let captured = fs::read(&captured).map(|bytes| read_captured(&bytes)).unwrap_or_default();
+    SessionEnd { fault: judge(plan, &end, &notes).map(|fault| fault.with_log(log)), captured }
+}
+
+fn read_captured(bytes: &[u8]) -> BTreeMap<String, String> {
+    let entries = bytes.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='));
+    entries.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Why the session failed: the first command that failed in the last try of the first phase that failed.
+fn judge(plan: &Plan, end: &ProgramEnd, notes: &str) -> Option<Fault> {
+    let shell = format!("the shell {}", plan.shell);
+    if let Some(fault) = Fault::of_end(end, &shell) {
+        return Some(fault);
+    }
+    let before: Vec<&str> = notes.lines().take_while(|line| *line != "failed").collect();
+    let last_try = before.rsplit(|line| *line == "retry").next().unwrap_or_default();
+    let blamed = last_try.iter().find_map(|line| line.strip_prefix("fail "));
+    if notes.lines().any(|line| line == "failed") {
+        let steps = steps(plan);
+        let (number, status) = blamed?.split_once(' ')?;
+        let Some(Step::Command(command, _)) = steps.get(number.parse::<usize>().ok()?.checked_sub(1)?) else {
+            return Some(Fault::failed(format!("a command failed with exit status {status}")));
+        };
+        return Some(Fault::failed(format!("the command `{command}` failed with exit status {status}")));
+    }
+    let finished = notes.lines().any(|line| line == "done");
+    match end {
+        ProgramEnd::Exited(0) if finished => None,
+        ProgramEnd::Exited(status) => {
+            let why = "a command replaced or left the session's shell (by `exec`, or by an EXIT trap of its own)";
+            Some(Fault::failed(format!("{shell} ended with exit status {status} before all commands had run: {why}")))
+        }
+        _ => None,
+    }
+}
