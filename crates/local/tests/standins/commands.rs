@@ -1,0 +1,264 @@
+//! Commands actions and rules, with real shells.
+
+use std::time::Duration;
+
+use control::ports::ActionRequest;
+use engine::{Outcome, Slot};
+use local::commands::run_commands;
+use local::process::CancellationToken;
+use model::{Category, ConditionSlot, Timestamp};
+
+use super::action::{Declare, Place, assert_succeeded, failure, request};
+
+fn commands(commands: &[&str]) -> ActionRequest {
+    let mut request = request(Category::Compute, "Commands");
+    request.declaration.commands = commands.iter().map(|command| (*command).to_owned()).collect();
+    request
+}
+
+fn wanting(mut request: ActionRequest, variables: &[&str]) -> ActionRequest {
+    request.declaration.output_variables = variables.iter().map(|name| (*name).to_owned()).collect();
+    request
+}
+
+async fn run(place: &Place, request: &ActionRequest) -> Outcome {
+    let outcome = run_commands(&place.ctx, request, &CancellationToken::new()).await;
+    place.assert_clean();
+    outcome
+}
+
+/// The output without Penstock's own lines.
+fn output(place: &Place, request: &ActionRequest) -> Vec<String> {
+    place.log(request).lines().filter(|line| !line.starts_with("[penstock]")).map(String::from).collect()
+}
+
+#[tokio::test]
+async fn what_a_command_sets_and_where_it_goes_holds_for_the_next() {
+    let place = Place::new();
+    place.artifact("Source", &[("app/main.txt", "hello\n")]).await;
+    let request = commands(&[
+        "cd app",
+        "cat main.txt",
+        "export EXPORTED=1; PLAIN=2",
+        "greet() { echo \"greetings $1\"; }",
+        "greet \"$EXPORTED$PLAIN\"",
+        "pwd | sed \"s|$CODEBUILD_SRC_DIR||\"",
+    ])
+    .input("Source");
+    assert_succeeded(&run(&place, &request).await);
+    assert_eq!(output(&place, &request), ["hello", "greetings 12", "/app"]);
+}
+
+#[tokio::test]
+async fn the_first_command_that_fails_ends_the_session_and_is_named() {
+    let place = Place::new();
+    let request = commands(&["echo before", "sh -c 'echo trouble; exit 3'", "echo after"]);
+    let outcome = run(&place, &request).await;
+    let (code, message) = failure(&outcome);
+    assert_eq!(code, "JobFailed");
+    assert!(message.starts_with("the command `sh -c 'echo trouble; exit 3'` failed with exit status 3\n"), "{message}");
+    assert!(message.contains("\n  trouble\n"), "the last lines of output are shown: {message}");
+    assert_eq!(output(&place, &request), ["before", "trouble"]);
+}
+
+#[tokio::test]
+async fn however_a_command_fails_it_fails_the_action() {
+    // Where shells differ in the status, none is expected.
+    for (command, status) in [
+        ("exit 4", "4"),
+        ("false", "1"),
+        ("if", ""),
+        ("no-such-program-anywhere", "127"),
+        ("set -e; false; echo not reached", "1"),
+        ("(exit 5)", "5"),
+        ("set -u; echo $UNSET_FOR_SURE", ""),
+        ("kill -TERM $$", ""),
+        ("cd /no/such/directory", ""),
+        ("printf '%s\\n' a |\ngrep b", "1"),
+    ] {
+        let place = Place::new();
+        let request = commands(&["echo first", command, "echo last"]);
+        let outcome = run(&place, &request).await;
+        let (code, message) = failure(&outcome);
+        assert_eq!(code, "JobFailed", "{command}");
+        let named = message.contains(&format!("`{command}` failed with exit status {status}"));
+        assert!(named || message.contains("ended by signal 15"), "{command}: {message}");
+        assert_eq!(output(&place, &request).last().filter(|line| *line == "last"), None, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_exits_with_success_ends_only_itself() {
+    let place = Place::new();
+    let request = wanting(
+        commands(&[
+            "export KEPT=yes; mkdir d; cd d",
+            "[ -n x ] || exit 1; exit 0",
+            "echo $KEPT; basename $PWD",
+            "exit",
+        ]),
+        &["KEPT"],
+    );
+    let outcome = run(&place, &request).await;
+    assert_succeeded(&outcome);
+    assert_eq!(output(&place, &request), ["yes", "d"]);
+    assert_eq!(outcome.variables["KEPT"], "yes");
+}
+
+#[tokio::test]
+async fn a_command_that_replaces_the_shell_is_no_silent_success() {
+    let place = Place::new();
+    let request = commands(&["exec true", "echo the deployment"]);
+    let outcome = run(&place, &request).await;
+    assert!(failure(&outcome).1.contains("before all commands had run"), "{:?}", outcome.error);
+}
+
+#[tokio::test]
+async fn output_variables_are_read_from_the_session_at_its_end() {
+    let place = Place::new();
+    let request = wanting(
+        commands(&["export A=1; B='two words'", "A=3; C=$(printf 'two\\nlines')"]),
+        &["A", "B", "C", "UNSET", "AWS_DEFAULT_REGION", "CODEBUILD_BUILD_ID"],
+    );
+    let outcome = run(&place, &request).await;
+    assert_succeeded(&outcome);
+    let mut expected: Vec<(String, String)> =
+        [("A", "3"), ("AWS_DEFAULT_REGION", "eu-west-1"), ("B", "two words"), ("C", "two\nlines")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+    expected.push(("CODEBUILD_BUILD_ID".into(), format!("codepipeline-commands:{}", request.action.id)));
+    expected.sort();
+    assert_eq!(outcome.variables.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn the_environment_is_what_is_declared_and_nothing_of_the_hosts() {
+    // The test's own environment holds what cargo sets.
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
+    let place = Place::new();
+    let request = commands(&["env"]).environment("DECLARED", "x=y z", None);
+    assert_succeeded(&run(&place, &request).await);
+    let lines = output(&place, &request);
+    let names: Vec<&str> = lines.iter().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+    for wanted in ["PATH", "HOME", "LANG", "DECLARED", "AWS_REGION", "CODEBUILD_SRC_DIR", "CODEBUILD_INITIATOR"] {
+        assert!(names.contains(&wanted), "{wanted} is missing: {names:?}");
+    }
+    let ours = |name: &str| {
+        name.starts_with("CODEBUILD_")
+            || name.starts_with("AWS_")
+            || ["PATH", "HOME", "LANG", "PWD", "OLDPWD", "DECLARED", "PENSTOCK_ACTION_EXECUTION_ID", "_", "SHLVL"]
+                .contains(&name)
+    };
+    assert_eq!(names.iter().filter(|name| !ours(name)).collect::<Vec<_>>(), Vec::<&&str>::new());
+    assert!(lines.contains(&"DECLARED=x=y z".to_owned()));
+    assert!(lines.contains(&"CODEBUILD_INITIATOR=codepipeline/shop".to_owned()));
+}
+
+#[tokio::test]
+async fn what_the_configuration_inherits_is_there() {
+    let place = Place::with("[environment]\ninherit = [\"CARGO_PKG_NAME\"]\n");
+    let request = commands(&["echo $CARGO_PKG_NAME"]);
+    assert_succeeded(&run(&place, &request).await);
+    assert_eq!(output(&place, &request), [env!("CARGO_PKG_NAME")]);
+}
+
+#[tokio::test]
+async fn further_inputs_lie_beside_the_first() {
+    let place = Place::new();
+    place.artifact("Source", &[("a", "source\n")]).await;
+    place.artifact("My-Library", &[("a", "library\n")]).await;
+    let request = commands(&["cat a $CODEBUILD_SRC_DIR_My_Library/a"]).input("Source").input("My-Library");
+    assert_succeeded(&run(&place, &request).await);
+    assert_eq!(output(&place, &request), ["source", "library"]);
+}
+
+#[tokio::test]
+async fn output_files_become_the_artifact() {
+    let place = Place::new();
+    place
+        .artifact("Source", &[("a", "1"), ("dist/.hidden", "2"), ("dist/deep/b", "3"), ("dist/link@", "deep/b")])
+        .await;
+    let request = commands(&["chmod +x a; echo new > dist/new"]).input("Source").output("Out", &["dist/**/*", "a"]);
+    let outcome = run(&place, &request).await;
+    assert_succeeded(&outcome);
+    let files = place.output("Out").await;
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(names, ["a", "dist/.hidden", "dist/deep/b", "dist/link", "dist/new"]);
+    assert_eq!(files["dist/link"], "-> deep/b");
+    let output = &outcome.outputs[0];
+    assert_eq!((output.digest.as_ref().map(String::len), output.size.is_some()), (Some(64), true));
+}
+
+#[tokio::test]
+async fn an_artifact_without_files_is_a_failure() {
+    let place = Place::new();
+    let outcome = run(&place, &commands(&["true"]).output("Out", &["dist/**/*"])).await;
+    assert!(failure(&outcome).1.contains("Out: no matching artifact paths found: no file matches dist/**/*"));
+    let outcome = run(&place, &commands(&["true"]).output("Out", &["../**/*"])).await;
+    assert_eq!(failure(&outcome).0, "ConfigurationError");
+    let outcome = run(&place, &commands(&["true"]).output("Out", &[])).await;
+    assert_eq!(failure(&outcome).0, "ConfigurationError");
+}
+
+#[tokio::test]
+async fn secrets_are_given_to_commands_and_hidden_in_their_output() {
+    let place = Place::with("[secret.apiTokens]\nvalue = '{\"token\": \"s3cr3t-t0k3n\"}'\n");
+    let mut request = wanting(
+        commands(&["echo \"got $TOKEN\"", "test \"$TOKEN\" = s3cr3t-t0k3n", "sh -c \"exit 9\" $TOKEN"]),
+        &["TOKEN"],
+    )
+    .environment("TOKEN", "apiTokens:token", Some("SECRETS_MANAGER"));
+    let outcome = run(&place, &request).await;
+    assert!(failure(&outcome).1.contains("exit status 9"), "{:?}", outcome.error);
+    assert_eq!(output(&place, &request), ["got ***"]);
+    assert!(!format!("{outcome:?}").contains("s3cr3t"));
+
+    request.declaration.commands.pop();
+    let outcome = run(&place, &request).await;
+    assert_succeeded(&outcome);
+    assert!(outcome.variables.is_empty(), "a secret is no output variable");
+}
+
+#[tokio::test]
+async fn an_unknown_secret_says_what_to_add() {
+    let place = Place::new();
+    let request = commands(&["true"]).environment("TOKEN", "apiTokens:token", Some("SECRETS_MANAGER"));
+    let outcome = run(&place, &request).await;
+    let (code, message) = failure(&outcome);
+    assert_eq!(code, "ConfigurationError");
+    assert!(message.contains("TOKEN") && message.contains("[secret.\"apiTokens\"]"), "{message}");
+}
+
+#[tokio::test]
+async fn a_rule_needs_no_input_and_has_a_log_of_its_own() {
+    let place = Place::new();
+    let action = commands(&["echo action"]);
+    let mut rule = commands(&["test -z \"$(ls)\"", "echo rule"]);
+    rule.action.key.slot = Slot::Rule(ConditionSlot::BeforeEntry);
+    assert_succeeded(&run(&place, &action).await);
+    assert_succeeded(&run(&place, &rule).await);
+    assert_eq!(output(&place, &action), ["action"]);
+    assert_eq!(output(&place, &rule), ["rule"]);
+}
+
+#[tokio::test]
+async fn a_deadline_and_a_stop_end_the_session_with_their_own_codes() {
+    let place = Place::new();
+    let mut request = commands(&["sleep 60"]);
+    request.action.deadline = Some(Timestamp(jiff_now() + 200));
+    assert_eq!(failure(&run(&place, &request).await).0, "Timeout");
+
+    request.action.deadline = None;
+    let stop = CancellationToken::new();
+    let (outcome, ()) = tokio::join!(run_commands(&place.ctx, &request, &stop), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stop.cancel();
+    });
+    assert_eq!(failure(&outcome).0, "Stopped");
+    place.assert_clean();
+}
+
+fn jiff_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
