@@ -62,16 +62,6 @@ impl Pipeline {
         self.artifact_stores.as_ref().and_then(|stores| stores.get(region)).or(self.artifact_store.as_ref())
     }
 
-    /// What Create and Get fill in: runOrder 1, and what serialization writes even when it is empty (configuration,
-    /// inputArtifacts, outputArtifacts). pipelineType and executionMode stay as declared.
-    #[must_use]
-    pub fn with_defaults(mut self) -> Self {
-        for action in self.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
-            action.run_order.get_or_insert(1);
-        }
-        self
-    }
-
     /// Every action with its stage, in the order of the declaration.
     pub fn actions(&self) -> impl Iterator<Item = (&Stage, &Action)> {
         self.stages.iter().flat_map(|stage| stage.actions.iter().map(move |action| (stage, action)))

@@ -4,6 +4,7 @@
 
 pub mod action_types;
 pub mod declaration;
+mod defaults;
 pub mod finding;
 pub mod ids;
 pub mod names;

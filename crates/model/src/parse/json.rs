@@ -24,7 +24,7 @@ fn report(text: &str, error: &serde_json::Error, findings: &mut Findings) {
     let whole = error.to_string();
     let what = whole.split(" at line ").next().unwrap_or(&whole);
     let at = offset(text, line, column);
-    let span = Some(at..text.len().min(at + 1));
+    let span = Some(at..at + text[at..].chars().next().map_or(0, char::len_utf8));
     if what.contains("recursion limit") {
         let message = format!("is nested too deep at line {line}, column {column}");
         findings.error_in_text(Code::TooDeep, Place::ROOT, message, span);

@@ -33,7 +33,10 @@ fn check_settings(task: &Task<'_>, findings: &mut Findings) {
         let key = task.known.and_then(|known| known.key(name));
         let secret = key.map_or_else(|| task.known.is_none() && is_secret_name(name), |key| key.secret);
         if secret && !is_placeholder(value) {
-            let message = format!("{name} holds a secret in plain text: {INSTEAD} as {{{{resolve:secretsmanager:…}}}}");
+            let message = format!(
+                "{name} holds a secret in plain text, which everybody who reads this file has: fill it in only when the \
+                 pipeline is created"
+            );
             findings.warning(Code::PossibleSecret, path(), message);
             continue;
         }
