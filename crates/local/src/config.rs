@@ -1,5 +1,6 @@
 //! `penstock.toml`: what stands in for what on this machine.
 
+mod lines;
 mod read;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use model::{Category, Pipeline};
+
+pub use lines::{bucket_lines, function_lines, provider_lines, source_lines};
 
 /// The file's name, as it is looked for.
 pub const FILE_NAME: &str = "penstock.toml";
