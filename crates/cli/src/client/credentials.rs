@@ -1,0 +1,140 @@
+//! Which keys sign the requests.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::args::ConnectArgs;
+use crate::exit::Unusable;
+
+/// A pair of keys, perhaps with a session token. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half.
+    pub secret_access_key: String,
+    /// For temporary keys.
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({}, ****)", self.access_key_id)
+    }
+}
+
+/// The credentials file that `penstock serve` makes in its default data directory.
+const SERVED: &str = ".penstock/credentials";
+
+/// Where keys were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The environment variables of the AWS command line.
+    Environment,
+    /// A file's profile.
+    File(PathBuf, String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Environment => f.write_str("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+            Self::File(path, profile) => write!(f, "profile {profile} of {}", path.display()),
+        }
+    }
+}
+
+/// Finds keys: `--credentials`, then what the environment names, then what `penstock serve` made in the working
+/// directory, then the AWS command line's file.
+///
+/// # Errors
+/// None are found, or the file that is named cannot be used.
+pub fn find(args: &ConnectArgs) -> anyhow::Result<(Credentials, Origin)> {
+    let profile = args.profile.clone().or_else(|| env("AWS_PROFILE")).unwrap_or_else(|| "default".into());
+    if let Some(path) = &args.credentials {
+        return from_file(path, &profile);
+    }
+    if args.profile.is_none()
+        && let (Some(access_key_id), Some(secret_access_key)) = (env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"))
+    {
+        let session_token = env("AWS_SESSION_TOKEN");
+        return Ok((Credentials { access_key_id, secret_access_key, session_token }, Origin::Environment));
+    }
+    if let Some(path) = env("AWS_SHARED_CREDENTIALS_FILE") {
+        return from_file(Path::new(&path), &profile);
+    }
+    let home = env("HOME").map(|home| Path::new(&home).join(".aws/credentials"));
+    let candidates = [Some(PathBuf::from(SERVED)), home];
+    match candidates.into_iter().flatten().find(|path| path.is_file()) {
+        Some(path) => from_file(&path, &profile),
+        None => Err(Unusable::new(format!(
+            "no credentials: name the server's file with --credentials (`penstock serve` makes {SERVED}), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ))
+        .into()),
+    }
+}
+
+fn from_file(path: &Path, profile: &str) -> anyhow::Result<(Credentials, Origin)> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Unusable::new(format!("credentials file {}: {error}", path.display())))?;
+    let found = parse(&text, profile)
+        .map_err(Unusable::new)
+        .with_context(|| format!("cannot use the credentials file {}", path.display()))?;
+    Ok((found, Origin::File(path.into(), profile.into())))
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads one profile of an AWS-format file. Errors never quote a line: it may hold a secret.
+fn parse(text: &str, profile: &str) -> Result<Credentials, String> {
+    let (mut inside, mut profiles) = (false, Vec::new());
+    let (mut id, mut secret, mut session_token) = (None, None, None);
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            inside = name.trim() == profile;
+            profiles.push(name.trim().to_owned());
+        } else if inside && let Some((key, value)) = line.split_once('=') {
+            let slot = match key.trim() {
+                "aws_access_key_id" => &mut id,
+                "aws_secret_access_key" => &mut secret,
+                "aws_session_token" => &mut session_token,
+                _ => continue,
+            };
+            *slot = Some(value.trim().to_owned());
+        }
+    }
+    match (id, secret) {
+        (Some(access_key_id), Some(secret_access_key)) => {
+            Ok(Credentials { access_key_id, secret_access_key, session_token })
+        }
+        _ if profiles.iter().any(|name| name == profile) => {
+            Err(format!("profile {profile} lacks aws_access_key_id or aws_secret_access_key"))
+        }
+        _ => Err(format!("it has no profile {profile}; it has {}", listed(&profiles))),
+    }
+}
+
+fn listed(profiles: &[String]) -> String {
+    if profiles.is_empty() { "none".into() } else { profiles.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn the_named_profile_is_read_and_no_other() {
+        let text = "# keys\n[default]\naws_access_key_id = A\naws_secret_access_key=x=y\n\n[ci]\naws_access_key_id=B\naws_secret_access_key=z\naws_session_token=t\nregion=r\n";
+        let default = parse(text, "default").unwrap();
+        assert_eq!((default.access_key_id.as_str(), default.secret_access_key.as_str()), ("A", "x=y"));
+        assert_eq!(parse(text, "ci").unwrap().session_token.as_deref(), Some("t"));
+        assert_eq!(parse(text, "prod").unwrap_err(), "it has no profile prod; it has default, ci");
+        assert!(parse("[default]\naws_access_key_id = A", "default").unwrap_err().contains("lacks"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Commands that list: pipelines and history.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::args::{HistoryArgs, PipelinesArgs};
+use crate::exit::Exit;
+use crate::output::Look;
+
+use super::table::{Table, ago, between};
+use super::{Api, pages, show};
+
+/// `penstock pipelines`.
+pub fn pipelines(args: &PipelinesArgs) -> anyhow::Result<Exit> {
+    let api = Api::open(&args.common.connect)?;
+    let limit = args.limit.map(|limit| limit as usize);
+    let answer = pages(|input| Ok(api.call("ListPipelines", input)?), json!({}), "pipelines", limit)?;
+    show(&args.common, &answer, |look| {
+        let now = Timestamp::now();
+        let mut table = Table::new(look, &["NAME", "VERSION", "TYPE", "MODE", "UPDATED"]);
+        for entry in entries(&answer, "pipelines") {
+            let version = entry["version"].to_string();
+            let updated = ago(&entry["updated"], now);
+            table.row([
+                text(&entry["name"]),
+                &version,
+                text(&entry["pipelineType"]),
+                text(&entry["executionMode"]),
+                &updated,
+            ]);
+        }
+        table.render("no pipelines: `penstock create pipeline.json` makes one")
+    })?;
+    Ok(Exit::Succeeded)
+}
+
+/// `penstock history`.
+pub fn history(args: &HistoryArgs) -> anyhow::Result<Exit> {
+    let api = Api::open(&args.common.connect)?;
+    let call = |operation: &'static str| {
+        let api = &api;
+        move |input: &Value| Ok(api.call(operation, input)?)
+    };
+    let limit = Some(args.limit as usize);
+    match &args.execution {
+        None => {
+            let input = json!({ "pipelineName": args.pipeline });
+            let answer = pages(call("ListPipelineExecutions"), input, "pipelineExecutionSummaries", limit)?;
+            show(&args.common, &answer, |look| executions(&answer, look))?;
+        }
+        Some(id) => {
+            let input = json!({ "pipelineName": args.pipeline, "filter": { "pipelineExecutionId": id } });
+            let answer = pages(call("ListActionExecutions"), input, "actionExecutionDetails", limit)?;
+            show(&args.common, &answer, |look| actions(&answer, look))?;
+        }
+    }
+    Ok(Exit::Succeeded)
+}
+
+fn executions(answer: &Value, look: Look) -> String {
+    let now = Timestamp::now();
+    let mut table = Table::new(look, &["EXECUTION", "STATUS", "STARTED", "TOOK", "TRIGGER", "REVISION"]);
+    for entry in entries(answer, "pipelineExecutionSummaries") {
+        let took = between(&entry["startTime"], &entry["lastUpdateTime"]);
+        let started = ago(&entry["startTime"], now);
+        let revision = revision(&entry["sourceRevisions"][0]);
+        let trigger = text(&entry["trigger"]["triggerType"]);
+        table.row([text(&entry["pipelineExecutionId"]), text(&entry["status"]), &started, &took, trigger, &revision]);
+    }
+    table.render("no executions: `penstock start` makes one")
+}
+
+fn revision(entry: &Value) -> String {
+    let id: String = text(&entry["revisionId"]).chars().take(12).collect();
+    let summary = text(&entry["revisionSummary"]).lines().next().unwrap_or_default();
+    [id.as_str(), summary].join(" ").trim().to_owned()
+}
+
+fn actions(answer: &Value, look: Look) -> String {
+    let now = Timestamp::now();
+    let mut table = Table::new(look, &["STAGE", "ACTION", "STATUS", "STARTED", "TOOK", "SUMMARY"]);
+    // The newest comes first in the answer; people read from the first on.
+    for entry in entries(answer, "actionExecutionDetails").rev() {
+        let took = between(&entry["startTime"], &entry["lastUpdateTime"]);
+        let started = ago(&entry["startTime"], now);
+        let result = &entry["output"]["executionResult"];
+        let error = &result["errorDetails"];
+        let summary = match error["code"].as_str() {
+            Some(code) => format!("{code}: {}", text(&error["message"])),
+            None => text(&result["externalExecutionSummary"]).to_owned(),
+        };
+        let summary = summary.lines().next().unwrap_or_default();
+        table.row([
+            text(&entry["stageName"]),
+            text(&entry["actionName"]),
+            text(&entry["status"]),
+            &started,
+            &took,
+            summary,
+        ]);
+    }
+    table.render("no action has been started")
+}
+
+fn entries<'a>(answer: &'a Value, field: &str) -> impl DoubleEndedIterator<Item = &'a Value> {
+    answer[field].as_array().map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

@@ -1,0 +1,92 @@
+//! The commands that talk to a server: each builds one or a few API calls and shows their answers.
+
+mod api;
+mod changes;
+mod credentials;
+mod listing;
+mod logs;
+mod sign;
+mod state;
+mod table;
+mod watch;
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use crate::args::{ClientCommand, CommonArgs, Format};
+use crate::exit::{Exit, Unusable};
+use crate::output::Look;
+
+pub use api::{Api, CallError, endpoint_url};
+pub use credentials::find as find_credentials;
+
+/// Runs one of them.
+///
+/// # Errors
+/// The server cannot be reached or refuses; the input cannot be used.
+pub fn run(command: &ClientCommand) -> anyhow::Result<Exit> {
+    match command {
+        ClientCommand::Pipelines(args) => listing::pipelines(args),
+        ClientCommand::Create(args) => changes::create(args),
+        ClientCommand::Update(args) => changes::update(args),
+        ClientCommand::Start(args) => changes::start(args),
+        ClientCommand::Stop(args) => changes::stop(args),
+        ClientCommand::Retry(args) => changes::retry(args),
+        ClientCommand::Rollback(args) => changes::rollback(args),
+        ClientCommand::Approve(args) => changes::approve(args),
+        ClientCommand::Transition(args) => changes::transition(args),
+        ClientCommand::State(args) => state::state(args),
+        ClientCommand::History(args) => listing::history(args),
+        ClientCommand::Logs(args) => logs::logs(args),
+        ClientCommand::Watch(args) => watch::watch(args),
+        ClientCommand::Why(args) => state::why(args),
+    }
+}
+
+/// Prints an answer: as the API gave it, or the text made of it.
+fn show(common: &CommonArgs, answer: &Value, text: impl FnOnce(Look) -> String) -> anyhow::Result<()> {
+    let text = match common.format {
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(answer)?),
+        Format::Text => text(Look::of_stdout()),
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// The newest execution of a pipeline, or the one that is named.
+fn execution_or_newest(api: &Api, pipeline: &str, named: Option<&str>) -> anyhow::Result<String> {
+    if let Some(id) = named {
+        return Ok(id.into());
+    }
+    let answer = api.call("ListPipelineExecutions", &json!({"pipelineName": pipeline, "maxResults": 1}))?;
+    match answer["pipelineExecutionSummaries"][0]["pipelineExecutionId"].as_str() {
+        Some(id) => Ok(id.into()),
+        None => Err(Unusable::new(format!("{pipeline} was never started: `penstock start {pipeline}`")).into()),
+    }
+}
+
+/// Every page of a listing, up to `limit` entries, as one answer.
+fn pages(
+    call: impl Fn(&Value) -> anyhow::Result<Value>,
+    mut input: Value,
+    field: &str,
+    limit: Option<usize>,
+) -> anyhow::Result<Value> {
+    const PAGE: usize = 100;
+    let mut all: Vec<Value> = Vec::new();
+    loop {
+        let left = limit.map_or(PAGE, |limit| limit.saturating_sub(all.len()).min(PAGE));
+        input["maxResults"] = json!(left);
+        let mut answer = call(&input)?;
+        if let Some(entries) = answer[field].as_array_mut() {
+            all.append(entries);
+        }
+        let next = answer["nextToken"].take();
+        let is_full = limit.is_some_and(|limit| all.len() >= limit);
+        if next.is_null() || is_full {
+            all.truncate(limit.unwrap_or(usize::MAX));
+            return Ok(json!({ field: all }));
+        }
+        input["nextToken"] = next;
+    }
+}

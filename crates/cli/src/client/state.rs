@@ -1,0 +1,99 @@
+//! Where a pipeline stands, and why an execution is not moving.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::args::{ExecutionArgs, StateArgs};
+use crate::exit::Exit;
+use crate::output::{ATTENTION, DIM, Look, STRONG};
+use crate::progress::{State, clean, pad, width};
+
+use super::table::{ago, paint_state};
+use super::{Api, execution_or_newest, show};
+
+/// `penstock state`.
+pub fn state(args: &StateArgs) -> anyhow::Result<Exit> {
+    let api = Api::open(&args.common.connect)?;
+    let answer = api.call("GetPipelineState", &json!({ "name": args.pipeline }))?;
+    show(&args.common, &answer, |look| render(&answer, look, Timestamp::now()))?;
+    Ok(Exit::Succeeded)
+}
+
+fn render(answer: &Value, look: Look, now: Timestamp) -> String {
+    let name = answer["pipelineName"].as_str().unwrap_or_default();
+    let mut text = format!("{} version {}\n", look.paint(STRONG, name), answer["pipelineVersion"]);
+    let stages = answer["stageStates"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let columns = stages.iter().flat_map(names).map(|(indent, name)| width(name) + indent).max().unwrap_or(0);
+    for stage in stages {
+        push_stage(&mut text, stage, columns, look, now);
+    }
+    text
+}
+
+fn names(stage: &Value) -> impl Iterator<Item = (usize, &str)> {
+    let actions =
+        stage["actionStates"].as_array().into_iter().flatten().filter_map(|action| action["actionName"].as_str());
+    stage["stageName"].as_str().into_iter().map(|name| (0, name)).chain(actions.map(|name| (2, name)))
+}
+
+fn push_stage(text: &mut String, stage: &Value, columns: usize, look: Look, now: Timestamp) {
+    let transition = &stage["inboundTransitionState"];
+    if transition["enabled"] == false {
+        let reason = clean(transition["disabledReason"].as_str().unwrap_or_default());
+        let by = clean(transition["lastChangedBy"].as_str().unwrap_or_default());
+        let line = format!("-- transition disabled {} by {by}: {reason}", ago(&transition["lastChangedAt"], now));
+        let _ = writeln!(text, "{}", look.paint(ATTENTION, &line));
+    }
+    for waiting in stage["inboundExecutions"].as_array().into_iter().flatten() {
+        let id = waiting["pipelineExecutionId"].as_str().unwrap_or_default();
+        let _ = writeln!(text, "{}", look.paint(DIM, &format!("-- {id} waits to enter")));
+    }
+    let latest = &stage["latestExecution"];
+    let name = pad(&clean(stage["stageName"].as_str().unwrap_or_default()), columns);
+    let id = latest["pipelineExecutionId"].as_str().unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "{}",
+        format!("{}  {}  {id}", look.paint(STRONG, &name), status(&latest["status"], look)).trim_end()
+    );
+    for action in stage["actionStates"].as_array().into_iter().flatten() {
+        let latest = &action["latestExecution"];
+        let name = pad(&clean(action["actionName"].as_str().unwrap_or_default()), columns.saturating_sub(2));
+        let when = pad(&ago(&latest["lastStatusChange"], now), 12);
+        let error = &latest["errorDetails"];
+        let note = error["message"].as_str().or(latest["summary"].as_str()).unwrap_or_default();
+        let note = clean(note.lines().next().unwrap_or_default());
+        let line = format!("  {name}  {}  {when}  {note}", status(&latest["status"], look));
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+fn status(value: &Value, look: Look) -> String {
+    let word = value.as_str().unwrap_or_default();
+    let padded = pad(word, 10);
+    State::parse(word).map_or(padded.clone(), |state| paint_state(look, state, &padded))
+}
+
+/// `penstock why`.
+pub fn why(args: &ExecutionArgs) -> anyhow::Result<Exit> {
+    let api = Api::open(&args.common.connect)?;
+    let id = execution_or_newest(&api, &args.pipeline, args.execution.as_deref())?;
+    let input = json!({ "pipelineName": args.pipeline, "pipelineExecutionId": id });
+    let answer = api.extension("ExplainPipelineExecution", &input)?;
+    show(&args.common, &answer, |_| reasons(&answer))?;
+    Ok(Exit::Succeeded)
+}
+
+fn reasons(answer: &Value) -> String {
+    let reasons = answer["reasons"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut text = String::new();
+    for reason in reasons {
+        let _ = writeln!(text, "{}", clean(reason["message"].as_str().unwrap_or_default()));
+    }
+    if text.is_empty() {
+        let _ = writeln!(text, "it has ended: {}", answer["status"].as_str().unwrap_or_default());
+    }
+    text
+}

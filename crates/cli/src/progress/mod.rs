@@ -1,0 +1,15 @@
+//! Shows how an execution goes on: a live tree on a terminal, plain lines elsewhere.
+
+mod board;
+mod plain;
+mod screen;
+mod summary;
+mod text;
+mod tree;
+
+pub use board::{ActionRow, Board, News, Span, StageRow, State};
+pub use plain::Plain;
+pub use screen::Screen;
+pub use summary::{Places, failures, summary};
+pub use text::{clean, cut, elapsed, pad, width};
+pub use tree::{Frame, frame};

@@ -1,0 +1,100 @@
+//! What is told at the end: each failure with its last lines and what to do, then what ran and where to look.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use model::Timestamp;
+
+use crate::output::{ATTENTION, BAD, DIM, GOOD, Look, STRONG};
+
+use super::board::{ActionRow, Board, State};
+use super::text::elapsed;
+
+/// Where things lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The data directory.
+    pub data: &'a Path,
+    /// Below it, or elsewhere: the artifacts.
+    pub artifacts: &'a Path,
+    /// The logs.
+    pub logs: &'a Path,
+}
+
+/// Every failed action: why, its last lines, what to do.
+pub fn failures(board: &Board, look: Look, log_of: impl Fn(&ActionRow) -> Option<String>) -> String {
+    let mut text = String::new();
+    for (stage, action) in board.actions().filter(|(_, action)| action.state == State::Failed) {
+        let title = format!("{}/{} failed", stage.name, action.name);
+        let _ = writeln!(text, "\n{}", look.paint(BAD, &title));
+        if let Some((code, message)) = &action.error {
+            let _ = writeln!(text, "  {code}: {message}");
+        }
+        let bar = if look.unicode { "│" } else { "|" };
+        for line in &action.tail {
+            let _ = writeln!(text, "  {} {line}", look.paint(DIM, bar));
+        }
+        if let Some(log) = log_of(action) {
+            let _ = writeln!(text, "  the whole output: {log}");
+        }
+        let _ = writeln!(text, "  {}", advice(action));
+    }
+    text
+}
+
+fn advice(action: &ActionRow) -> &'static str {
+    let code = action.error.as_ref().map_or("", |(code, _)| code.as_str());
+    match code {
+        "ConfigurationError" => "what to do: mend the pipeline file or penstock.toml, then run again",
+        "Timeout" | "TimedOut" => {
+            "what to do: raise the action's timeoutInMinutes, or find what it waited for; then run again"
+        }
+        "Rejected" | "ApprovalRejected" => "what to do: nothing to mend: somebody said no",
+        _ if action.is_approval => "what to do: nobody approved it; run again and decide in time",
+        _ => "what to do: mend what the output shows, then run again",
+    }
+}
+
+/// What ran, how long, and where to look.
+pub fn summary(board: &Board, places: Places<'_>, now: Timestamp, look: Look) -> String {
+    let style = match board.state {
+        State::Succeeded => GOOD,
+        State::Failed => BAD,
+        _ => ATTENTION,
+    };
+    let took = elapsed(board.span.millis(now).unwrap_or(0));
+    let mut text = format!("\n{} in {took}: {}\n", look.paint(style, board.state.as_str()), counts(board));
+    let mut place = |what: &str, value: String| {
+        let _ = writeln!(text, "  {} {value}", look.paint(STRONG, &format!("{what:<10}")));
+    };
+    place("execution", board.execution.clone());
+    place("artifacts", places.artifacts.display().to_string());
+    place("logs", places.logs.display().to_string());
+    place("history", format!("penstock history {} --data {}", board.pipeline, quoted(places.data)));
+    text
+}
+
+fn counts(board: &Board) -> String {
+    let order = [State::Succeeded, State::Failed, State::Stopped, State::Abandoned, State::Cancelled];
+    let count = |state: State| board.actions().filter(|(_, action)| action.state == state).count();
+    let mut parts: Vec<String> = order
+        .into_iter()
+        .filter_map(|state| match count(state) {
+            0 => None,
+            n => Some(format!("{n} {}", state.as_str())),
+        })
+        .collect();
+    match count(State::Waiting) {
+        0 => {}
+        n => parts.push(format!("{n} not run")),
+    }
+    let total = board.actions().count();
+    format!("{total} action{}, {}", if total == 1 { "" } else { "s" }, parts.join(", "))
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

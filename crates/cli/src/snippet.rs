@@ -1,0 +1,144 @@
+//! Shows a finding with its place in the file.
+
+use std::ops::Range;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use model::{Finding, Severity};
+
+use crate::output::Look;
+
+/// The most bytes of a line that are shown around a place: minified files have one line.
+const SHOWN_BYTES: usize = 240;
+
+/// A finding as text, with its line where `span` says where it stands.
+pub fn render(file: &str, text: &str, finding: &Finding, span: Option<Range<usize>>, look: Look) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
+    let Some(line) = span.and_then(|span| Line::around(text, span)) else {
+        return renderer(look).render(&[title.element(Origin::path(format!("{file} {}", finding.path)))]);
+    };
+    let annotation = AnnotationKind::Primary.span(line.span.clone()).label(finding.path.as_str());
+    let group: Group<'_> = if line.is_whole {
+        title.element(Snippet::source(line.text).line_start(line.number).path(file).annotation(annotation))
+    } else {
+        title
+            .element(Origin::path(file).line(line.number).char_column(line.column))
+            .element(Snippet::source(line.text).line_start(line.number).annotation(annotation))
+    };
+    renderer(look).render(&[group])
+}
+
+fn renderer(look: Look) -> Renderer {
+    let decor = if look.unicode { DecorStyle::Unicode } else { DecorStyle::Ascii };
+    let base = if look.colour { Renderer::styled() } else { Renderer::plain() };
+    base.decor_style(decor).term_width(120)
+}
+
+/// The line that a place stands in.
+struct Line<'a> {
+    text: &'a str,
+    /// From 1.
+    number: usize,
+    /// From 1, in characters.
+    column: usize,
+    /// The place within `text`; of a place that spans lines, what lies on the first.
+    span: Range<usize>,
+    /// Whether `text` is the whole line.
+    is_whole: bool,
+}
+
+impl<'a> Line<'a> {
+    fn around(text: &'a str, span: Range<usize>) -> Option<Self> {
+        let start = floor(text, span.start.min(text.len()));
+        let before = text.get(..start)?;
+        let from = before.rfind('\n').map_or(0, |at| at + 1);
+        let to = text.get(start..)?.find('\n').map_or(text.len(), |at| start + at);
+        let end = floor(text, span.end.clamp(start, to));
+        let shown = clip(text, from..to, start..end);
+        let line = text.get(shown.clone())?.trim_end_matches('\r');
+        let local = start - shown.start..(end.min(shown.end) - shown.start).min(line.len());
+        Some(Self {
+            text: line,
+            number: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            column: text.get(from..start)?.chars().count() + 1,
+            span: if local.is_empty() { at_least_one(line, local.start) } else { local },
+            is_whole: shown == (from..to),
+        })
+    }
+}
+
+/// The character at a byte of a line, so that an empty place is seen; behind the end the last one.
+fn at_least_one(line: &str, start: usize) -> Range<usize> {
+    let start = if start < line.len() { floor(line, start) } else { floor(line, line.len().saturating_sub(1)) };
+    start..line.ceil_char_boundary((start + 1).min(line.len()))
+}
+
+/// As much of a line as is shown around a place.
+fn clip(text: &str, line: Range<usize>, place: Range<usize>) -> Range<usize> {
+    if line.len() <= SHOWN_BYTES {
+        return line;
+    }
+    let from = place.start.saturating_sub(SHOWN_BYTES / 3).max(line.start);
+    floor(text, from)..floor(text, (from + SHOWN_BYTES).min(line.end))
+}
+
+/// The last character boundary at or before a byte.
+fn floor(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(message: &str) -> Finding {
+        Finding {
+            path: "$.stages[0].nmae".into(),
+            severity: Severity::Error,
+            code: model::Code::UnknownField,
+            message: message.into(),
+            span: None,
+        }
+    }
+
+    #[test]
+    fn a_place_is_shown_with_its_line_and_column() {
+        let text = "{\r\n  \"stages\": [{\"nmae\": 1}]\r\n}\n";
+        let at = text.find("\"nmae\"").unwrap();
+        let shown = render("p.json", text, &finding("unknown field"), Some(at..at + 6), Look::default());
+        assert_eq!(
+            shown,
+            "error[UnknownField]: unknown field\n --> p.json:2:15\n  |\n2 |   \"stages\": [{\"nmae\": 1}]\n  |               ^^^^^^ $.stages[0].nmae"
+        );
+    }
+
+    #[test]
+    fn without_a_place_the_path_stands_for_it() {
+        let shown = render("p.json", "{}", &finding("gone"), None, Look::default());
+        assert_eq!(shown, "error[UnknownField]: gone\n--> p.json $.stages[0].nmae");
+    }
+
+    #[test]
+    fn of_a_very_long_line_only_the_surroundings_are_shown() {
+        let text = format!("{}\"nmae\":1{}", "é".repeat(5_000), "x".repeat(5_000));
+        let at = text.find("\"nmae\"").unwrap();
+        let shown = render("p.json", &text, &finding("unknown"), Some(at..at + 6), Look::default());
+        assert!(shown.contains("p.json:1:5001"), "{shown}");
+        assert!(shown.contains("^^^^^^"), "{shown}");
+        assert!(shown.len() < 2_000, "{}", shown.len());
+    }
+
+    #[test]
+    fn places_at_odd_bytes_do_no_harm() {
+        let text = "é\n\nü\r\n";
+        for start in 0..=text.len() + 2 {
+            for end in start..=text.len() + 3 {
+                assert!(render("f", text, &finding("m"), Some(start..end), Look::default()).contains("m"));
+            }
+        }
+    }
+}
