@@ -9,7 +9,7 @@ use model::{
 use serde::Serialize;
 
 use crate::event::Missing;
-use crate::item::{ActionExecution, Execution, HoldKind, Phase, Position, StageExecution};
+use crate::item::{ActionExecution, Execution, HoldKind, Position, StageExecution};
 use crate::key::Slot;
 use crate::slice::Slice;
 
@@ -120,15 +120,48 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Transition { .. } | Self::OccupiedStage { .. } | Self::Queue { .. } => self.fmt_before(f),
+            Self::Approval { .. } | Self::Action { .. } | Self::Condition { .. } | Self::Place { .. } => {
+                self.fmt_inside(f)
+            }
+            Self::Stop { reason, abandon } => {
+                f.write_str(if *abandon {
+                    "is being stopped, actions abandoned"
+                } else {
+                    "is being stopped when its actions in progress have ended"
+                })?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
+            }
+            Self::Cancel => f.write_str(
+                "is being cancelled: its pipeline was updated or deleted; it ends when its actions in progress have",
+            ),
+            Self::NextStep => f.write_str("waits for nothing: its next step is being taken"),
+        }
+    }
+}
+
+impl Why {
+    fn fmt_before(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Transition { stage, outbound, by, reason, since } => {
                 let which = if *outbound { "out of the stage before" } else { "into it" };
-                write!(
-                    f,
-                    "waits before {stage}: the transition {which} was disabled by {by} at {since} ({reason}); enable it to go on"
-                )
+                write!(f, "waits before {stage}: the transition {which} was disabled by {by} at {since} ({reason}); ")?;
+                f.write_str("enable it to go on")
             }
             Self::OccupiedStage { stage, by } => write!(f, "waits before {stage}: execution {by} is in it"),
             Self::Queue { stage, ahead } => write!(f, "waits before {stage}: {ahead} ahead of it"),
+            Self::Approval { .. }
+            | Self::Action { .. }
+            | Self::Condition { .. }
+            | Self::Place { .. }
+            | Self::Stop { .. }
+            | Self::Cancel
+            | Self::NextStep => Ok(()),
+        }
+    }
+
+    fn fmt_inside(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Approval { stage, action, expires, .. } => {
                 write!(f, "{stage}/{action} waits for somebody to approve or reject")?;
                 until(f, *expires)
@@ -151,25 +184,15 @@ impl fmt::Display for Why {
                 until(f, *deadline)
             }
             Self::Place { stage, actions } => {
-                let names: Vec<_> = actions.iter().map(ActionName::as_str).collect();
-                write!(
-                    f,
-                    "{stage}: {} wait for a place (five actions run at a time in PARALLEL mode)",
-                    names.join(", ")
-                )
+                let names = actions.iter().map(ActionName::as_str).collect::<Vec<_>>().join(", ");
+                write!(f, "{stage}: {names} wait for a place (five actions run at a time in PARALLEL mode)")
             }
-            Self::Stop { reason, abandon } => {
-                f.write_str(if *abandon {
-                    "is being stopped, actions abandoned"
-                } else {
-                    "is being stopped when its actions in progress have ended"
-                })?;
-                reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
-            }
-            Self::Cancel => f.write_str(
-                "is being cancelled: its pipeline was updated or deleted; it ends when its actions in progress have",
-            ),
-            Self::NextStep => f.write_str("waits for nothing: its next step is being taken"),
+            Self::Transition { .. }
+            | Self::OccupiedStage { .. }
+            | Self::Queue { .. }
+            | Self::Stop { .. }
+            | Self::Cancel
+            | Self::NextStep => Ok(()),
         }
     }
 }
@@ -196,13 +219,17 @@ pub fn explain(slice: &Slice, id: ExecutionId) -> Result<Vec<Why>, Missing> {
     }
     if let Some(stop) = &execution.stop {
         reasons.insert(0, Why::Stop { reason: stop.reason.clone(), abandon: stop.abandon });
-    } else if slice
-        .pipeline()?
-        .is_none_or(|pipeline| pipeline.deleted_at.is_some() || pipeline.version > execution.version)
-    {
+    } else if is_cancelled(slice, execution)? {
         reasons.insert(0, Why::Cancel);
     }
     Ok(reasons)
+}
+
+/// Whether its pipeline was deleted, or updated; executions in PARALLEL mode outlive an update.
+fn is_cancelled(slice: &Slice, execution: &Execution) -> Result<bool, Missing> {
+    Ok(slice.pipeline()?.is_none_or(|pipeline| {
+        pipeline.deleted_at.is_some() || pipeline.version > execution.version && !execution.is_parallel()
+    }))
 }
 
 fn waiting(slice: &Slice, execution: &Execution, stage: &StageName, reasons: &mut Vec<Why>) -> Result<(), Missing> {
@@ -228,13 +255,7 @@ fn waiting(slice: &Slice, execution: &Execution, stage: &StageName, reasons: &mu
 
 fn inside(slice: &Slice, execution: &Execution, name: &StageName, reasons: &mut Vec<Why>) -> Result<(), Missing> {
     let Some(stage) = slice.stage_execution(execution.id, name)? else { return Ok(()) };
-    let slot = match stage.phase {
-        Phase::Actions(order) => Slot::RunOrder(order),
-        Phase::BeforeEntry => Slot::Rule(ConditionSlot::BeforeEntry),
-        Phase::OnSuccess => Slot::Rule(ConditionSlot::OnSuccess),
-        Phase::OnFailure => Slot::Rule(ConditionSlot::OnFailure),
-        Phase::Ended => return Ok(()),
-    };
+    let Some(slot) = stage.phase.slot() else { return Ok(()) };
     let newest = slice
         .slot(execution.id, name, slot)?
         .iter()

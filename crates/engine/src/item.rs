@@ -15,6 +15,7 @@ use crate::key::{ActionKey, Slot};
 
 /// One stored thing; the variant agrees with its [`crate::ItemKey`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "most items are action executions; a box would cost each of them")]
 pub enum Item {
     /// Of `ItemKey::Pipeline`.
     Pipeline(PipelineItem),
@@ -92,6 +93,9 @@ pub struct Live {
     pub id: ExecutionId,
     /// The version it runs.
     pub version: Version,
+    /// The version that had it cancelled, where that takes several commits.
+    #[serde(default)]
+    pub cancelled_by: Option<Version>,
 }
 
 /// The newest order seen of a source action's ref: the last pushes, newest last, or an S3 sequencer.

@@ -28,6 +28,9 @@ pub(super) fn claim(draft: &mut Draft<'_>, key: &ActionKey, claim: &Claim) -> St
     if claim.drive <= action.drive {
         return Err(Reason::AlreadyClaimed.into());
     }
+    if is_overdue(draft, &action) {
+        return due(draft, key);
+    }
     let execution = draft.execution(key.execution)?.ok_or(Reason::UnknownExecution)?;
     if action.drive == 0
         && let Some(withdrawal) = withdrawn(draft, &execution)?
@@ -82,7 +85,7 @@ pub(super) fn started(draft: &mut Draft<'_>, key: &ActionKey, started: &Started)
 pub(super) fn ended(draft: &mut Draft<'_>, key: &ActionKey, outcome: &Outcome) -> Step {
     let action = running(draft, key)?;
     if is_overdue(draft, &action) {
-        return end(draft, action, &timed_out(draft));
+        return end(draft, action, &timed_out());
     }
     end(draft, action, outcome)
 }
@@ -94,14 +97,14 @@ pub(super) fn due(draft: &mut Draft<'_>, key: &ActionKey) -> Step {
         return Err(Reason::NotDue.into());
     }
     draft.effect(Effect::EndDriver(key.clone()));
-    end(draft, action, &timed_out(draft))
+    end(draft, action, &timed_out())
 }
 
 fn is_overdue(draft: &Draft<'_>, action: &ActionExecution) -> bool {
     action.deadline.is_some_and(|deadline| draft.at >= deadline)
 }
 
-fn timed_out(_: &Draft<'_>) -> Outcome {
+fn timed_out() -> Outcome {
     Outcome::failed(TIMEOUT, "The action did not end within its timeout.")
 }
 
@@ -161,6 +164,11 @@ pub(super) fn decided(draft: &mut Draft<'_>, key: &ActionKey, token: &str, decis
         return Err(Refusal::ApprovalAlreadyCompleted.into());
     }
     approval.decisions.push(decision.clone());
+    let approved = approval.decisions.iter().filter(|made| made.approved).count();
+    if decision.approved && approved < usize::try_from(approval.required).unwrap_or(usize::MAX) {
+        draft.put_action(action);
+        return Ok(());
+    }
     let outcome = if decision.approved {
         Outcome { summary: Some(decision.summary.clone()), ..Outcome::default() }
     } else {

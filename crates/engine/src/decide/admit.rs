@@ -8,7 +8,6 @@ use super::entering::enter;
 use super::{Step, ending};
 use crate::event::{Reason, Work};
 use crate::item::{Execution, Lane, LaneState, Position};
-use crate::key::ItemKey;
 
 pub(super) fn admit(draft: &mut Draft<'_>, stage: &StageName) -> Step {
     let lane = draft.lane(stage)?;
@@ -29,7 +28,6 @@ pub(super) fn admit(draft: &mut Draft<'_>, stage: &StageName) -> Step {
         return Err(Reason::StageNotFree.into());
     }
     let mut execution = execution;
-    draft.depends_on(ItemKey::Pipeline);
     enter(draft, &mut execution, stage)?;
     draft.put_execution(execution);
     Ok(())

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use model::{ActionStatus, ExecutionStatus, Stage, StageStatus};
+use model::{ActionStatus, ConditionSlot, ExecutionStatus, Stage, StageName, StageStatus};
 
 use super::draft::Draft;
 use super::entering::{start_run_order, start_some};
-use super::{Halt, Step, conditions, ending};
-use crate::event::{Reason, State};
+use super::{Halt, MAX_PARALLEL_ACTIONS, Step, conditions, ending, rollback};
+use crate::event::{Missing, Reason, State};
 use crate::item::{ActionExecution, Execution, Phase, Position, StageExecution};
-use crate::key::{ActionKey, ItemKey, Slot};
+use crate::key::{ActionKey, ItemKey, Read, Slot};
 
 /// How the newest attempts of a slot stand.
 pub(super) struct Tally {
@@ -42,21 +42,13 @@ pub(super) fn advance(draft: &mut Draft<'_>, key: &ActionKey) -> Step {
     if stage.newest_attempt(key.slot, &key.name) != key.attempt {
         return Err(Reason::StaleAttempt.into());
     }
-    let slot = match stage.phase {
-        Phase::Actions(order) => Slot::RunOrder(order),
-        Phase::BeforeEntry => Slot::Rule(model::ConditionSlot::BeforeEntry),
-        Phase::OnSuccess => Slot::Rule(model::ConditionSlot::OnSuccess),
-        Phase::OnFailure => Slot::Rule(model::ConditionSlot::OnFailure),
-        Phase::Ended => return Err(Reason::StageMovedOn.into()),
-    };
-    if slot != key.slot {
+    if stage.phase.slot() != Some(key.slot) {
         return Err(Reason::StageMovedOn.into());
     }
-    judge(draft, execution, stage, slot)
+    judge(draft, execution, stage, key.slot)
 }
 
 fn judge(draft: &mut Draft<'_>, mut execution: Execution, mut stage: StageExecution, slot: Slot) -> Step {
-    let part = draft.part(execution.version, &stage.stage)?;
     let newest = draft.newest(&stage, slot)?;
     let tally = Tally::of(&newest);
     if let Some(end) = ending::withdrawn(draft, &execution)? {
@@ -67,6 +59,8 @@ fn judge(draft: &mut Draft<'_>, mut execution: Execution, mut stage: StageExecut
         draft.put_execution(execution);
         return Ok(());
     }
+    need_part(draft, &execution, &stage, slot, &tally)?;
+    let part = draft.part(execution.version, &stage.stage)?;
     match slot {
         Slot::RunOrder(order) => {
             collect_revisions(&mut execution, &newest);
@@ -77,10 +71,29 @@ fn judge(draft: &mut Draft<'_>, mut execution: Execution, mut stage: StageExecut
         }
         Slot::Rule(_) => return Err(Reason::StillRunning.into()),
     }
-    draft.depends_on(ItemKey::Pipeline);
     draft.put_stage(stage);
     draft.put_execution(execution);
     Ok(())
+}
+
+/// Asks for the stage, and with it for the success that a failure may have to go back to: it saves a round.
+fn need_part(
+    draft: &Draft<'_>,
+    execution: &Execution,
+    stage: &StageExecution,
+    slot: Slot,
+    tally: &Tally,
+) -> Result<(), Missing> {
+    let may_fail = match slot {
+        Slot::RunOrder(_) => tally.failed > 0,
+        Slot::Rule(condition) => condition != ConditionSlot::BeforeEntry,
+    };
+    let success = (may_fail && tally.running == 0).then(|| rollback::last_success(execution, &stage.stage)).flatten();
+    let part = Read::Item(ItemKey::StagePart(execution.version, stage.stage.clone()));
+    if draft.slice.has(&part) {
+        return Ok(());
+    }
+    draft.need(success.into_iter().chain([part]))
 }
 
 fn judge_run_order(
@@ -96,6 +109,9 @@ fn judge_run_order(
         return judge_failure(draft, execution, stage, part, &tally, newest);
     }
     if !stage.pending.is_empty() {
+        if tally.running >= MAX_PARALLEL_ACTIONS {
+            return Err(Reason::StillRunning.into());
+        }
         let pending = std::mem::take(&mut stage.pending);
         return start_some(draft, execution, stage, part, order, pending, tally.running);
     }
@@ -122,6 +138,7 @@ fn judge_failure(
     if !told {
         stage.status = StageStatus::Failed;
         stage.failed_in = Some(stage.phase);
+        stage.pending.clear();
         draft.publish_stage(execution, stage, State::Failed);
     }
     match (tally.running > 0, told) {
@@ -148,13 +165,15 @@ pub(super) fn stage_succeeded(draft: &mut Draft<'_>, execution: &mut Execution, 
 
 /// A stage is done with, by success or by being skipped.
 pub(super) fn stage_done(draft: &mut Draft<'_>, execution: &mut Execution, stage: &mut StageExecution) -> Step {
+    execution.done.insert(stage.stage.clone());
+    let next_stages = execution.next_stages();
+    need_to_go_on(draft, execution, &stage.stage, &next_stages)?;
     stage.phase = Phase::Ended;
     stage.failed_in = None;
     draft.publish_stage(execution, stage, State::Succeeded);
     execution.at.remove(&stage.stage);
-    execution.done.insert(stage.stage.clone());
     draft.leave_lane(execution, &stage.stage)?;
-    for next in execution.next_stages() {
+    for next in next_stages {
         super::entering::arrive(draft, execution, &next)?;
     }
     if !execution.at.is_empty() {
@@ -165,9 +184,27 @@ pub(super) fn stage_done(draft: &mut Draft<'_>, execution: &mut Execution, stage
     ending::leave_admission(draft, execution)
 }
 
+/// Asks for the lane left, and for what the next stages, or the end, need.
+fn need_to_go_on(
+    draft: &Draft<'_>,
+    execution: &Execution,
+    left: &StageName,
+    next: &[StageName],
+) -> Result<(), Missing> {
+    let mut reads: Vec<Read> = next
+        .iter()
+        .map(|stage| Read::Item(ItemKey::StagePart(execution.version, stage.clone())))
+        .chain(next.is_empty().then_some(Read::Item(ItemKey::Admission)))
+        .collect();
+    if !execution.is_parallel() {
+        reads.extend(next.iter().chain([left]).map(|stage| Read::Item(ItemKey::Lane(stage.clone()))));
+    }
+    draft.need(reads)
+}
+
 impl Execution {
     /// The stages to go to: planned, not reached, everything before them done.
-    pub fn next_stages(&self) -> Vec<model::StageName> {
+    pub fn next_stages(&self) -> Vec<StageName> {
         let open = self.plan.iter().filter(|planned| {
             !self.done.contains(&planned.stage)
                 && !self.at.contains_key(&planned.stage)

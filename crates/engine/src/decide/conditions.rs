@@ -12,7 +12,7 @@ use super::entering::{condition, start_actions, start_rules};
 use super::{Step, advance, ending, retrying, rollback};
 use crate::event::{Effect, Override, Refusal, State};
 use crate::item::{ActionExecution, Execution, Phase, StageExecution};
-use crate::key::{ItemKey, Slot};
+use crate::key::{ItemKey, Read, Slot};
 
 /// Every rule of a condition has ended.
 pub(super) fn judge(
@@ -145,6 +145,8 @@ pub(super) fn override_condition(draft: &mut Draft<'_>, over: &Override) -> Step
         });
     };
     check_overridable(&execution, &stage, over)?;
+    let part = Read::Item(ItemKey::StagePart(execution.version, over.stage.clone()));
+    draft.need([part, Read::Item(ItemKey::Admission)])?;
     if pipeline.version != execution.version {
         let text = "The pipeline was updated after the execution started.";
         return Err(Refusal::ConditionNotOverridable(text.into()).into());
@@ -171,6 +173,10 @@ pub(super) fn override_condition(draft: &mut Draft<'_>, over: &Override) -> Step
 
 fn check_overridable(execution: &Execution, stage: &StageExecution, over: &Override) -> Result<(), Refusal> {
     let refuse = |text: &str| Err(Refusal::ConditionNotOverridable(text.into()));
+    let result = stage.conditions.get(&over.condition).and_then(|condition| condition.result);
+    if result == Some(ConditionResult::Skip) {
+        return refuse("A condition whose result is SKIP cannot be overridden.");
+    }
     let phase = match over.condition {
         ConditionSlot::BeforeEntry => Phase::BeforeEntry,
         ConditionSlot::OnSuccess => Phase::OnSuccess,

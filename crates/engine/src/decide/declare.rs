@@ -8,8 +8,11 @@ use model::{Pipeline, Version};
 use super::Step;
 use super::draft::Draft;
 use crate::event::{Create, Reason, Refusal, Work};
-use crate::item::{Admission, Header, Item, PipelineItem};
+use crate::item::{Admission, Header, Item, Live, PipelineItem};
 use crate::key::ItemKey;
+
+/// How many executions one commit has cancelled.
+const PAGE: usize = 50;
 
 pub(super) fn create(draft: &mut Draft<'_>, create: &Create) -> Step {
     if draft.pipeline()?.is_some() {
@@ -55,15 +58,27 @@ fn write_version(draft: &mut Draft<'_>, declaration: &Pipeline, version: Version
     }
 }
 
-/// Executions of older versions are cancelled, each by a row of its own.
+/// Executions of older versions are cancelled, each by a row of its own, a page a commit.
 pub(super) fn cancel_older_than(draft: &mut Draft<'_>, version: Version) -> Step {
-    let admission = draft.admission()?.unwrap_or_default();
-    let mut older = admission.live.values().filter(|live| live.version < version).peekable();
-    if older.peek().is_none() {
+    let mut admission = draft.admission()?.unwrap_or_default();
+    let asked = |live: &Live| live.cancelled_by.is_some_and(|by| by >= version);
+    let mut older = admission.live.values_mut().filter(|live| live.version < version && !asked(live));
+    let page: Vec<_> = older.by_ref().take(PAGE).collect();
+    if page.is_empty() {
         return Err(Reason::AlreadySo.into());
     }
-    for live in older {
-        draft.work(Work::Settle(live.id));
+    let mut ids = Vec::with_capacity(page.len());
+    for live in page {
+        live.cancelled_by = Some(version);
+        ids.push(live.id);
+    }
+    let more = older.next().is_some();
+    for id in ids {
+        draft.work(Work::Settle(id));
+    }
+    if more {
+        draft.work(Work::CancelOlderThan(version));
+        draft.put_admission(admission);
     }
     Ok(())
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use model::{ExecutionId, Ordinal, Seed, Stage, StageName, Timestamp, Version};
+use model::{ConditionSlot, ExecutionId, Ordinal, Seed, Stage, StageName, Timestamp, Version};
 
 use super::{Halt, Step};
 use crate::event::{
     ActionSubject, Change, Changed, Effect, Event, Missing, Reason, State, StateChange, Subject, TriggerSubject, Work,
 };
 use crate::item::{
-    ActionExecution, Admission, Execution, Header, Item, Lane, LaneState, PipelineItem, StageExecution, Success,
+    ActionExecution, Admission, Execution, Header, Item, Lane, LaneState, Phase, PipelineItem, StageExecution, Success,
 };
-use crate::key::{ActionKey, ItemKey, Slot};
+use crate::key::{ActionKey, ItemKey, Read, Slot};
 use crate::slice::Slice;
 
 /// A commit being drafted.
@@ -41,6 +41,19 @@ impl<'a> Draft<'a> {
 
     pub fn finish(self) -> Changed {
         self.changed
+    }
+
+    /// Asks for all of these at once, so that a decision takes few rounds of loading.
+    pub fn need(&self, reads: impl IntoIterator<Item = Read>) -> Result<(), Missing> {
+        let absent: Vec<Read> = reads.into_iter().filter(|read| !self.slice.has(read)).collect();
+        if absent.is_empty() { Ok(()) } else { Err(Missing(absent)) }
+    }
+
+    /// Asks for what the end of an execution writes, and for `more`.
+    pub fn need_to_end(&self, execution: &Execution, more: impl IntoIterator<Item = Read>) -> Result<(), Missing> {
+        let lanes = execution.at.keys().filter(|_| !execution.is_parallel());
+        let lanes = lanes.map(|stage| Read::Item(ItemKey::Lane(stage.clone())));
+        self.need(lanes.chain([Read::Item(ItemKey::Admission)]).chain(more))
     }
 
     fn drafted(&self, key: &ItemKey) -> Option<&Change> {
@@ -284,6 +297,19 @@ impl Execution {
     /// Whether it waits for nobody.
     pub fn is_parallel(&self) -> bool {
         self.mode == model::ExecutionMode::Parallel
+    }
+}
+
+impl Phase {
+    /// Whose ends move a stage on in this phase; none once it ended.
+    pub fn slot(self) -> Option<Slot> {
+        match self {
+            Self::BeforeEntry => Some(Slot::Rule(ConditionSlot::BeforeEntry)),
+            Self::Actions(order) => Some(Slot::RunOrder(order)),
+            Self::OnSuccess => Some(Slot::Rule(ConditionSlot::OnSuccess)),
+            Self::OnFailure => Some(Slot::Rule(ConditionSlot::OnFailure)),
+            Self::Ended => None,
+        }
     }
 }
 

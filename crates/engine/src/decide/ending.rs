@@ -16,14 +16,15 @@ pub(super) enum Withdrawal {
     Cancelled(String),
 }
 
-/// Whether an execution must not go on: it was asked to stop, or its pipeline was updated or deleted.
+/// Whether an execution must not go on: it was asked to stop, or its pipeline was updated or deleted. Executions in PARALLEL
+/// mode outlive an update, with the version they started with (User Guide, execution-modes, "Mode change").
 pub(super) fn withdrawn(draft: &Draft<'_>, execution: &Execution) -> Result<Option<Withdrawal>, Halt> {
     if execution.stop.is_some() {
         return Ok(Some(Withdrawal::Stopped));
     }
     Ok(match draft.live_pipeline()? {
         None => Some(Withdrawal::Cancelled("The pipeline was deleted.".into())),
-        Some(pipeline) if pipeline.version > execution.version => {
+        Some(pipeline) if pipeline.version > execution.version && !execution.is_parallel() => {
             Some(Withdrawal::Cancelled(format!("The pipeline was updated to version {}.", pipeline.version)))
         }
         Some(_) => None,
@@ -37,6 +38,7 @@ pub(super) fn end_withdrawn(
     stage: Option<StageExecution>,
     withdrawal: Withdrawal,
 ) -> Step {
+    draft.need_to_end(execution, [])?;
     let (status, stage_status, condition, state) = match &withdrawal {
         Withdrawal::Stopped => {
             (ExecutionStatus::Stopped, StageStatus::Stopped, ConditionStatus::Abandoned, State::Stopped)
@@ -60,6 +62,7 @@ pub(super) fn end_withdrawn(
             state.changed_at = draft.at;
         }
         stage.phase = Phase::Ended;
+        stage.pending.clear();
         execution.ended_in = Some(stage.stage.clone());
         draft.put_stage(stage);
     }
@@ -69,6 +72,7 @@ pub(super) fn end_withdrawn(
 
 /// A stage failed, and with it its execution; whatever could have saved it was tried.
 pub(super) fn fail(draft: &mut Draft<'_>, execution: &mut Execution, stage: &mut StageExecution) -> Step {
+    draft.need_to_end(execution, [])?;
     if stage.status != StageStatus::Failed {
         stage.status = StageStatus::Failed;
         draft.publish_stage(execution, stage, State::Failed);

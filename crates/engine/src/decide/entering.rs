@@ -36,7 +36,6 @@ pub(super) fn arrive(draft: &mut Draft<'_>, execution: &mut Execution, stage: &S
 /// An execution enters a stage: first its beforeEntry condition, else its first run order.
 pub(super) fn enter(draft: &mut Draft<'_>, execution: &mut Execution, stage: &StageName) -> Step {
     let part = draft.part(execution.version, stage)?;
-    draft.depends_on(ItemKey::Pipeline);
     execution.at.insert(stage.clone(), Position::Inside);
     let mut entered = new_stage_execution(draft, execution, &part);
     draft.publish_stage(execution, &entered, State::Started);

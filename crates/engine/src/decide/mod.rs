@@ -10,6 +10,7 @@ mod declare;
 mod draft;
 mod ending;
 mod entering;
+mod prefetch;
 mod retrying;
 mod rollback;
 mod start;
@@ -17,9 +18,9 @@ mod stop;
 mod transition;
 
 use crate::event::{ActionReport, Command, Decision, Event, Missing, Reason, Refusal, What, Work};
-use crate::key::{ItemKey, Read};
 use crate::slice::Slice;
 use draft::Draft;
+pub use prefetch::prefetch;
 
 /// Executions that may be live at once in QUEUED and PARALLEL mode (semantics.md 1).
 pub const MAX_CONCURRENT_EXECUTIONS: usize = 50;
@@ -56,6 +57,7 @@ type Step = Result<(), Halt>;
 /// Decides one event. Pure and total: the only error says what else to load; then it is called again.
 pub fn decide(slice: &Slice, event: &Event) -> Result<Decision, Missing> {
     let mut draft = Draft::new(slice, event);
+    draft.need(prefetch(&event.what))?;
     let step = match &event.what {
         What::Command(command) => on_command(&mut draft, command),
         What::Work(work) => on_work(&mut draft, work),
@@ -96,58 +98,4 @@ fn on_work(draft: &mut Draft<'_>, work: &Work) -> Step {
         Work::CancelOlderThan(version) => declare::cancel_older_than(draft, *version),
         Work::Due(key) => action::due(draft, key),
     }
-}
-
-/// What a decision about `what` will want to see first: a guess that saves rounds, never needed for correctness.
-pub fn prefetch(what: &What) -> Vec<Read> {
-    match what {
-        What::Command(command) => prefetch_command(command),
-        What::Work(work) => prefetch_work(work),
-        What::Action(key, report) => {
-            let mut reads = vec![Read::Item(ItemKey::Action(key.clone()))];
-            match report {
-                ActionReport::Claim(_) => {
-                    reads.extend([Read::Item(ItemKey::Pipeline), Read::Item(ItemKey::Execution(key.execution))]);
-                }
-                ActionReport::Started(_) | ActionReport::Decided { .. } | ActionReport::Ended(_) => {}
-            }
-            reads
-        }
-    }
-}
-
-fn prefetch_command(command: &Command) -> Vec<Read> {
-    let pipeline = Read::Item(ItemKey::Pipeline);
-    match command {
-        Command::Create(_) | Command::Update(_) | Command::Delete => vec![pipeline],
-        Command::Start(_) => vec![pipeline, Read::Item(ItemKey::Admission)],
-        Command::Stop(stop) => vec![pipeline, Read::Item(ItemKey::Execution(stop.execution))],
-        Command::Retry(retry) => in_stage(retry.execution, &retry.stage),
-        Command::Override(over) => in_stage(over.execution, &over.stage),
-        Command::Rollback(rollback) => in_stage(rollback.target, &rollback.stage),
-        Command::SetTransition(_) => vec![pipeline],
-    }
-}
-
-fn prefetch_work(work: &Work) -> Vec<Read> {
-    match work {
-        Work::Advance(key) => {
-            let mut reads = in_stage(key.execution, &key.stage);
-            reads.push(Read::Slot(key.execution, key.stage.clone(), key.slot));
-            reads
-        }
-        Work::Admit(stage) => vec![Read::Item(ItemKey::Pipeline), Read::Item(ItemKey::Lane(stage.clone()))],
-        Work::Settle(id) => vec![Read::Item(ItemKey::Pipeline), Read::Item(ItemKey::Execution(*id))],
-        Work::CancelOlderThan(_) => vec![Read::Item(ItemKey::Admission)],
-        Work::Due(key) => vec![Read::Item(ItemKey::Action(key.clone()))],
-    }
-}
-
-fn in_stage(execution: model::ExecutionId, stage: &model::StageName) -> Vec<Read> {
-    vec![
-        Read::Item(ItemKey::Pipeline),
-        Read::Item(ItemKey::Execution(execution)),
-        Read::Item(ItemKey::StageExecution(execution, stage.clone())),
-        Read::Item(ItemKey::Lane(stage.clone())),
-    ]
 }

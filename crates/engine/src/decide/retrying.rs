@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use model::{ActionStatus, ConditionSlot, ExecutionStatus, ExecutionType, RetryMode, RetryTrigger, Stage, StageStatus};
+use model::{ActionStatus, ConditionSlot, ExecutionStatus, RetryMode, RetryTrigger, Stage, StageStatus, Version};
 
 use super::draft::Draft;
 use super::entering::{condition, start_actions, start_rules, start_some};
 use super::start::check_limit;
 use super::{Halt, Step, advance::Tally, conditions};
-use crate::event::{Refusal, Retry, State};
+use crate::event::{Missing, Refusal, Retry, State};
 use crate::item::{Execution, Live, Phase, Position, StageExecution, StageRetry};
-use crate::key::{ItemKey, Slot};
+use crate::key::{ItemKey, Read, Slot};
 
 pub(super) fn by_hand(draft: &mut Draft<'_>, retry_command: &Retry) -> Step {
     let pipeline = draft.live_pipeline()?.ok_or(Refusal::PipelineNotFound)?;
+    need_for_retry(draft, pipeline.version, retry_command)?;
     let header = draft.header(pipeline.version)?;
     if !header.stages.contains(&retry_command.stage) {
         return Err(Refusal::StageNotFound(retry_command.stage.clone()).into());
@@ -41,16 +42,27 @@ pub(super) fn by_hand(draft: &mut Draft<'_>, retry_command: &Retry) -> Step {
     Ok(())
 }
 
-fn check_retryable(execution: &Execution, stage: &StageExecution, current: model::Version) -> Result<(), Refusal> {
+/// Asks for the current version's header, and for what running the stage again needs.
+fn need_for_retry(draft: &Draft<'_>, current: Version, retry_command: &Retry) -> Result<(), Missing> {
+    let mut reads = vec![Read::Item(ItemKey::Header(current))];
+    let stage = draft.slice.stage_execution(retry_command.execution, &retry_command.stage)?;
+    if let (Some(execution), Some(stage)) = (draft.slice.execution(retry_command.execution)?, stage) {
+        let name = &retry_command.stage;
+        reads.push(Read::Item(ItemKey::StagePart(execution.version, name.clone())));
+        let slot = stage.failed_in.and_then(Phase::slot);
+        reads.extend(slot.map(|slot| Read::Slot(execution.id, name.clone(), slot)));
+        reads.extend(execution.status.is_terminal().then_some(Read::Item(ItemKey::Admission)));
+    }
+    draft.need(reads)
+}
+
+fn check_retryable(execution: &Execution, stage: &StageExecution, current: Version) -> Result<(), Refusal> {
     let refuse = |text: String| Err(Refusal::StageNotRetryable(text));
     if execution.version != current {
         return refuse(format!(
             "The pipeline was updated to version {current} after the execution started with version {}.",
             execution.version
         ));
-    }
-    if execution.kind == ExecutionType::Rollback && stage.status == StageStatus::Skipped {
-        return refuse("A skipped stage cannot be retried.".into());
     }
     match (execution.status, stage.status) {
         (ExecutionStatus::Failed | ExecutionStatus::Stopped, StageStatus::Failed | StageStatus::Stopped)
@@ -98,7 +110,7 @@ pub(super) fn check_latest(draft: &Draft<'_>, execution: &Execution, stage: &Sta
 fn revive_admission(draft: &mut Draft<'_>, execution: &mut Execution) -> Result<(), Halt> {
     let mut admission = draft.admission()?.unwrap_or_default();
     check_limit(&admission, execution.mode)?;
-    admission.live.insert(execution.ordinal, Live { id: execution.id, version: execution.version });
+    admission.live.insert(execution.ordinal, Live { id: execution.id, version: execution.version, cancelled_by: None });
     draft.put_admission(admission);
     execution.stop = None;
     Ok(())

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{
-    ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, Ordinal, PipelineName, StageName, StringMap, Timestamp,
+    ActionName, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, Ordinal, PipelineName, StageName,
+    StringMap, Timestamp, Version,
 };
 
 use super::draft::Draft;
@@ -14,7 +15,7 @@ use crate::event::{Refusal, Start, State};
 use crate::item::{
     Admission, Execution, Header, Item, Live, Origin, PlannedStage, SourceHead, SourceOverride, TriggerDetail,
 };
-use crate::key::ItemKey;
+use crate::key::{ItemKey, Read};
 
 /// How many pushes of a ref are remembered.
 const PUSHES_REMEMBERED: usize = 50;
@@ -30,8 +31,9 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Step {
     draft.depends_on(ItemKey::Pipeline);
     let id = ExecutionId(draft.seed.id("execution"));
     let ordinal = admit(&mut admission, id, header.version);
-    let born = Birth { id, ordinal, pipeline: pipeline.name, at: draft.at };
-    let mut execution = born.execution(&header, plan(&header.stages), start.trigger.clone());
+    let (version, mode) = (header.version, header.mode);
+    let born = Birth { id, ordinal, pipeline: pipeline.name, version, mode, at: draft.at };
+    let mut execution = born.execution(plan(&header.stages), start.trigger.clone());
     execution.origin = start.origin.clone().map(Box::new);
     execution.variables = variables;
     execution.overrides = start.overrides.clone();
@@ -44,6 +46,8 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Step {
     }
     draft.replace(ItemKey::Admission, Item::Admission(admission));
     if !stale && let Some(first) = header.stages.first() {
+        let lane = (mode != ExecutionMode::Parallel).then(|| ItemKey::Lane(first.clone()));
+        draft.need([ItemKey::StagePart(version, first.clone())].into_iter().chain(lane).map(Read::Item))?;
         arrive(draft, &mut execution, first)?;
     }
     draft.create(ItemKey::Execution(id), Item::Execution(execution));
@@ -54,7 +58,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Step {
 pub(super) fn admit(admission: &mut Admission, id: ExecutionId, version: model::Version) -> Ordinal {
     let ordinal = admission.next;
     admission.next += 1;
-    admission.live.insert(ordinal, Live { id, version });
+    admission.live.insert(ordinal, Live { id, version, cancelled_by: None });
     ordinal
 }
 
@@ -85,17 +89,19 @@ pub(super) struct Birth {
     pub id: ExecutionId,
     pub ordinal: Ordinal,
     pub pipeline: PipelineName,
+    pub version: Version,
+    pub mode: ExecutionMode,
     pub at: Timestamp,
 }
 
 impl Birth {
-    pub fn execution(self, header: &Header, plan: Vec<PlannedStage>, trigger: TriggerDetail) -> Execution {
+    pub fn execution(self, plan: Vec<PlannedStage>, trigger: TriggerDetail) -> Execution {
         Execution {
             id: self.id,
             ordinal: self.ordinal,
             pipeline: self.pipeline,
-            version: header.version,
-            mode: header.mode,
+            version: self.version,
+            mode: self.mode,
             kind: ExecutionType::Standard,
             status: ExecutionStatus::InProgress,
             plan: Arc::new(plan),
@@ -147,16 +153,22 @@ fn check_overrides(header: &Header, overrides: &[SourceOverride]) -> Result<(), 
     }
 }
 
-/// Notes the start's source order; whether a newer one is known already. Only SUPERSEDED executions care, and a start with
-/// `sourceRevisions` is exempt: somebody wants exactly that.
+/// The source action and ref whose order a start tells, unless it brings `sourceRevisions`: somebody wants exactly that.
+pub(super) fn source_head(start: &Start) -> Option<(&ActionName, &String)> {
+    let origin = start.origin.as_ref().filter(|_| start.overrides.is_empty())?;
+    origin.action.as_ref().zip(origin.git_ref.as_ref())
+}
+
+/// Notes the start's source order; whether a newer one is known already. Only SUPERSEDED executions care.
 fn note_source(draft: &mut Draft<'_>, header: &Header, start: &Start) -> Result<bool, Halt> {
-    let Some(origin) = start.origin.as_ref().filter(|_| start.overrides.is_empty()) else { return Ok(false) };
-    let (Some(action), Some(git_ref)) = (&origin.action, &origin.git_ref) else { return Ok(false) };
+    let (Some(origin), Some((action, git_ref))) = (&start.origin, source_head(start)) else { return Ok(false) };
     let known = draft.slice.source_head(action, git_ref)?.cloned();
     let mut head = known.clone().unwrap_or_default();
-    let stale = is_stale(&head, origin) && header.mode == ExecutionMode::Superseded;
+    let stale = is_stale(&head, origin);
     if let (Some(before), Some(after)) = (&origin.before, &origin.after) {
-        head.pushes.push((before.clone(), after.clone()));
+        // The newest push stays last: what continues it is newer, wherever it leads.
+        let place = if stale { head.pushes.len().saturating_sub(1) } else { head.pushes.len() };
+        head.pushes.insert(place, (before.clone(), after.clone()));
         let excess = head.pushes.len().saturating_sub(PUSHES_REMEMBERED);
         head.pushes.drain(..excess);
     }
@@ -169,16 +181,19 @@ fn note_source(draft: &mut Draft<'_>, header: &Header, start: &Start) -> Result<
         Some(_) => draft.replace(key, Item::SourceHead(head)),
         None => draft.create(key, Item::SourceHead(head)),
     }
-    Ok(stale)
+    Ok(stale && header.mode == ExecutionMode::Superseded)
 }
 
-/// Older means: a smaller sequencer; a push whose `after` is the `before` of one seen. What cannot be compared is newer.
+/// Older means: a smaller sequencer; a push whose `after` is the `before` of one seen, unless it continues the newest (a
+/// branch set back). What cannot be compared is newer.
 fn is_stale(head: &SourceHead, origin: &Origin) -> bool {
     let sequenced = match (&origin.sequencer, &head.sequencer) {
         (Some(new), Some(known)) => sequencer_less(new, known),
         (Some(_) | None, None) | (None, Some(_)) => false,
     };
-    sequenced || origin.after.as_ref().is_some_and(|after| head.pushes.iter().any(|(before, _)| before == after))
+    let continues = head.pushes.last().is_some_and(|(_, after)| origin.before.as_ref() == Some(after));
+    let seen = |after: &String| head.pushes.iter().any(|(before, _)| before == after);
+    sequenced || !continues && origin.after.as_ref().is_some_and(seen)
 }
 
 /// S3's sequencers are compared as text after the shorter was padded with zeros on its right.

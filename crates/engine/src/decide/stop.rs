@@ -1,20 +1,21 @@
 //! StopPipelineExecution, and carrying out a stop or cancel in pages.
 
-use model::{ActionStatus, ConditionSlot, ExecutionId, ExecutionStatus, StageName, StageStatus};
+use model::{ActionStatus, ExecutionId, ExecutionStatus, StageName, StageStatus};
 
 use super::draft::Draft;
 use super::ending::{Withdrawal, end_withdrawn, withdrawn};
 use super::{Halt, Step, conditions};
 use crate::event::{Reason, Refusal, State, Stop, Work};
-use crate::item::{ActionExecution, Execution, Phase, Position, StageExecution, StopRequest};
-use crate::key::Slot;
+use crate::item::{ActionExecution, Execution, Position, StageExecution, StopRequest};
+use crate::key::{ItemKey, Read, Slot};
 
 /// How many actions one commit ends.
 const PAGE: usize = 20;
 
 pub(super) fn stop(draft: &mut Draft<'_>, stop: &Stop) -> Step {
     draft.live_pipeline()?.ok_or(Refusal::PipelineNotFound)?;
-    let mut execution = draft.execution(stop.execution)?.ok_or(Refusal::ExecutionNotFound)?;
+    let unknown = || Refusal::NotStoppable("The pipeline has no such execution.".into());
+    let mut execution = draft.execution(stop.execution)?.ok_or_else(unknown)?;
     if execution.status.is_terminal() {
         let text = format!("The execution is {}, and only one in progress can be stopped.", execution.status);
         return Err(Refusal::NotStoppable(text).into());
@@ -24,8 +25,10 @@ pub(super) fn stop(draft: &mut Draft<'_>, stop: &Stop) -> Step {
     {
         return Err(Refusal::DuplicatedStop.into());
     }
-    let repeated = execution.stop.is_some();
-    execution.stop = Some(StopRequest { abandon: stop.abandon, reason: stop.reason.clone() });
+    let asked = execution.stop.take();
+    let repeated = asked.is_some();
+    let reason = stop.reason.clone().or(asked.and_then(|asked| asked.reason));
+    execution.stop = Some(StopRequest { abandon: stop.abandon, reason });
     execution.status = ExecutionStatus::Stopping;
     if !repeated {
         draft.publish_pipeline(&execution, State::Stopping);
@@ -57,6 +60,8 @@ pub(super) fn settle(draft: &mut Draft<'_>, id: ExecutionId) -> Step {
     let withdrawal = withdrawn(draft, &execution)?.ok_or(Reason::AlreadySo)?;
     let inside: Option<StageName> =
         execution.at.iter().find(|(_, position)| **position == Position::Inside).map(|(name, _)| name.clone());
+    let stages = inside.iter().map(|name| Read::Item(ItemKey::StageExecution(id, name.clone())));
+    draft.need_to_end(&execution, stages)?;
     let stage = match &inside {
         Some(name) => draft.stage_execution(id, name)?,
         None => None,
@@ -80,13 +85,7 @@ enum Left {
 /// Leaves what may be left: with `abandon` every action, else only rules, which change nothing outside. `More`: something
 /// goes on, and its end (or the next page) will settle the execution.
 fn leave_actions(draft: &mut Draft<'_>, execution: &Execution, stage: &StageExecution) -> Result<Left, Halt> {
-    let slot = match stage.phase {
-        Phase::Actions(order) => Slot::RunOrder(order),
-        Phase::BeforeEntry => Slot::Rule(ConditionSlot::BeforeEntry),
-        Phase::OnSuccess => Slot::Rule(ConditionSlot::OnSuccess),
-        Phase::OnFailure => Slot::Rule(ConditionSlot::OnFailure),
-        Phase::Ended => return Ok(Left::All),
-    };
+    let Some(slot) = stage.phase.slot() else { return Ok(Left::All) };
     let running: Vec<&ActionExecution> =
         draft.newest(stage, slot)?.into_iter().filter(|action| action.status == ActionStatus::InProgress).collect();
     let abandon = execution.stop.as_ref().is_some_and(|stop| stop.abandon);
