@@ -77,7 +77,8 @@ impl Control {
         Ok(Dispatched::Run(Box::new(self.request(pipeline, &execution, action, prepared))))
     }
 
-    async fn forget_row(&self, row: Option<&WorkRow>) -> Result<(), ControlError> {
+    /// Removes a row that nothing is to be done for any more.
+    pub async fn forget_row(&self, row: Option<&WorkRow>) -> Result<(), ControlError> {
         let Some(row) = row else { return Ok(()) };
         let write = Write::Delete { key: row.key(self.place()), condition: Condition::Always };
         Ok(self.table().transact(&format!("forget-{}", row.id), &[write]).await?)

@@ -1,6 +1,7 @@
 //! The use cases (load, decide, commit, hand off), the ports they need, and what is stored.
 
 pub mod artifact_keys;
+pub mod cleaning;
 pub mod commit;
 pub mod control;
 pub mod dispatch;

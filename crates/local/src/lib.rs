@@ -6,6 +6,7 @@ pub mod buildspec;
 pub mod commands;
 pub mod config;
 pub mod deploy;
+pub mod host;
 pub mod http;
 pub mod invoke;
 pub mod process;

@@ -1,0 +1,211 @@
+//! The single-process host: rows become decisions, claims become running actions, publications become events.
+//!
+//! Everything in the process happens in commit order as the table's observer tells it. Nothing leaves the process (a
+//! program is started, an event published) before the table's `flush`.
+
+mod inbox;
+mod publisher;
+mod recovery;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use control::keys::Place;
+use control::ports::{ActionRunner, Clock, Entropy, Table};
+use control::{Control, Handoff, Ports};
+use engine::ActionKey;
+use model::{Seed, Timestamp};
+use serde_json::Value;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::artifacts::{Durability, LocalArtifacts};
+use crate::config::LocalConfig;
+use crate::process::{OutputLine, SupervisorCommand};
+use crate::table::{Options, RedbTable};
+
+/// How many events and output lines a slow subscriber may lie behind before it misses some.
+const BACKLOG: usize = 16_384;
+
+/// What a host is opened with.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// The data directory; made if absent.
+    pub data: PathBuf,
+    /// Which stand-in serves which name.
+    pub config: LocalConfig,
+    /// The account, 12 digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The `source` of events.
+    pub event_source: String,
+    /// What supervises programs.
+    pub supervisor: SupervisorCommand,
+}
+
+/// What a runner of actions is made from.
+pub struct RunnerParts {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Which stand-in serves which name.
+    pub config: LocalConfig,
+    /// Where artifacts lie.
+    pub artifacts: LocalArtifacts,
+    /// What supervises programs.
+    pub supervisor: SupervisorCommand,
+    /// Where lines of output go.
+    pub output: broadcast::Sender<OutputLine>,
+}
+
+/// A published event.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Its place in the event log: greater than that of every event before.
+    pub sequence: u64,
+    /// EventBridge's envelope.
+    pub envelope: Arc<Value>,
+}
+
+/// The control plane in one process.
+pub struct Host {
+    control: Arc<Control>,
+    table: Arc<RedbTable>,
+    events: broadcast::Sender<Published>,
+    output: broadcast::Sender<OutputLine>,
+    data: PathBuf,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// The machine's clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The machine's randomness.
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn seed(&self) -> Seed {
+        Seed(uuid::Uuid::new_v4())
+    }
+}
+
+/// Ends drivers; rows are seen by the table's observer.
+struct EndDrivers {
+    runner: Arc<dyn ActionRunner>,
+    tasks: TaskTracker,
+}
+
+impl Handoff for EndDrivers {
+    fn committed(&self, _: &[control::rows::WorkRow]) {}
+
+    fn end_driver(&self, key: &ActionKey) {
+        let (runner, key) = (self.runner.clone(), key.clone());
+        self.tasks.spawn(async move { runner.end(&key).await });
+    }
+}
+
+impl Host {
+    /// Opens the data directory, ends what a killed process left running, and takes up where it was. Actions are run by
+    /// what `runner` makes.
+    pub async fn open_with(
+        options: HostOptions,
+        runner: impl FnOnce(RunnerParts) -> Arc<dyn ActionRunner>,
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&options.data)?;
+        let place = Place { account: options.account.clone(), region: options.region.clone() };
+        let (sender, inbox) = inbox::channel(place.clone());
+        let table =
+            RedbTable::open(&options.data, Options { observer: Some(sender.observer()), ..Options::default() })?;
+        let table = Arc::new(table);
+        crate::process::recover(&options.data);
+        let (events, _) = broadcast::channel(BACKLOG);
+        let (output, _) = broadcast::channel(BACKLOG);
+        let artifacts = LocalArtifacts::open(options.data.join("artifacts"), Durability::Synced)?;
+        let runner = runner(RunnerParts {
+            data: options.data.clone(),
+            config: options.config.clone(),
+            artifacts,
+            supervisor: options.supervisor.clone(),
+            output: output.clone(),
+        });
+        let tasks = TaskTracker::new();
+        let ports = Ports {
+            table: table.clone(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            handoff: Arc::new(EndDrivers { runner: runner.clone(), tasks: tasks.clone() }),
+        };
+        let control = Arc::new(Control::new(ports, place.clone()));
+        let host = Self { control, table, events, output, data: options.data, stop: CancellationToken::new(), tasks };
+        host.start(runner, inbox, &options.event_source).await?;
+        Ok(host)
+    }
+
+    async fn start(
+        &self,
+        runner: Arc<dyn ActionRunner>,
+        inbox: inbox::Inbox,
+        event_source: &str,
+    ) -> anyhow::Result<()> {
+        let left = recovery::scan(&self.table, self.control.place()).await?;
+        let log = publisher::EventLog::open(&self.data.join("events.jsonl"))?;
+        let publisher = publisher::Publisher {
+            control: self.control.clone(),
+            source: event_source.to_owned(),
+            log,
+            events: self.events.clone(),
+        };
+        let worker = worker::Worker {
+            control: self.control.clone(),
+            runner,
+            tasks: self.tasks.clone(),
+            stop: self.stop.clone(),
+        };
+        worker.take_up(&left).await?;
+        let (publications, rows) = inbox.split();
+        self.tasks.spawn(publisher.run(left.publications, publications, self.stop.clone()));
+        self.tasks.spawn(worker.run(left.rows, rows));
+        Ok(())
+    }
+
+    /// The use cases.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &PathBuf {
+        &self.data
+    }
+
+    /// Every event from now on, in commit order.
+    pub fn events(&self) -> broadcast::Receiver<Published> {
+        self.events.subscribe()
+    }
+
+    /// Every line of output from now on.
+    pub fn output(&self) -> broadcast::Receiver<OutputLine> {
+        self.output.subscribe()
+    }
+
+    /// Stops taking up work, ends running programs, and closes the data directory. What was running is taken up (or
+    /// reported as interrupted) by the next host.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.table.flush().await?;
+        self.table.close().await?;
+        Ok(())
+    }
+}

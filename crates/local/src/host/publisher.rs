@@ -1,0 +1,145 @@
+//! Publishes state changes in commit order: to the event log and to whoever listens.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use control::Control;
+use control::ports::{Condition, MAX_WRITES, PortError, Write};
+use control::rows::PublicationRow;
+use serde_json::Value;
+use tokio::sync::broadcast;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use super::Published;
+
+/// The event log: one envelope a line. An event's sequence is the offset of its line's end.
+pub struct EventLog {
+    file: File,
+    end: u64,
+}
+
+impl EventLog {
+    /// Opens the log to append; a line that a crash cut short is ended first.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).read(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path)?;
+        let mut end = file.metadata()?.len();
+        if end > 0 && !ends_with_newline(&file, end)? {
+            file.write_all(b"\n")?;
+            end += 1;
+        }
+        Ok(Self { file, end })
+    }
+
+    fn append(&mut self, envelopes: &[Arc<Value>]) -> std::io::Result<Vec<u64>> {
+        let mut lines = Vec::new();
+        let mut ends = Vec::with_capacity(envelopes.len());
+        for envelope in envelopes {
+            serde_json::to_writer(&mut lines, envelope)?;
+            lines.push(b'\n');
+            ends.push(self.end + u64::try_from(lines.len()).unwrap_or(u64::MAX));
+        }
+        self.file.write_all(&lines)?;
+        self.end = ends.last().copied().unwrap_or(self.end);
+        Ok(ends)
+    }
+}
+
+fn ends_with_newline(file: &File, end: u64) -> std::io::Result<bool> {
+    let mut last = [0];
+    std::os::unix::fs::FileExt::read_exact_at(file, &mut last, end - 1)?;
+    Ok(last == *b"\n")
+}
+
+/// Publishes publication rows and removes them.
+pub struct Publisher {
+    /// The control plane.
+    pub control: Arc<Control>,
+    /// The `source` of events.
+    pub source: String,
+    /// The event log.
+    pub log: EventLog,
+    /// Whoever listens.
+    pub events: broadcast::Sender<Published>,
+}
+
+impl Publisher {
+    /// Publishes what a crash left, then what comes.
+    pub async fn run(
+        mut self,
+        left: Vec<PublicationRow>,
+        mut rows: UnboundedReceiver<PublicationRow>,
+        stop: CancellationToken,
+    ) {
+        self.publish_surely(left, &stop).await;
+        loop {
+            let mut batch = Vec::new();
+            tokio::select! {
+                biased;
+                count = rows.recv_many(&mut batch, MAX_WRITES) => if count == 0 { return },
+                () = stop.cancelled() => break,
+            }
+            self.publish_surely(batch, &stop).await;
+        }
+        // What was committed before the stop is published still.
+        let mut batch = Vec::new();
+        while let Ok(row) = rows.try_recv() {
+            batch.push(row);
+        }
+        self.publish_surely(batch, &stop).await;
+    }
+
+    /// Publishes rows, again and again until it works; gives up at a stop: the rows stay for the next host.
+    async fn publish_surely(&mut self, rows: Vec<PublicationRow>, stop: &CancellationToken) {
+        let mut wait = std::time::Duration::from_millis(50);
+        while !rows.is_empty() {
+            match self.publish(&rows).await {
+                Ok(()) => return,
+                Err(error) => tracing::error!(%error, "events could not be published; trying again"),
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(std::time::Duration::from_secs(5));
+        }
+    }
+
+    async fn publish(&mut self, rows: &[PublicationRow]) -> Result<(), PortError> {
+        self.control.table().flush().await?;
+        let place = self.control.place();
+        let place = wire::events::Place {
+            account: place.account.clone(),
+            region: place.region.clone(),
+            source: self.source.clone(),
+        };
+        let entries = rows.iter().flat_map(|row| &row.entries);
+        let envelopes: Vec<Arc<Value>> = entries
+            .map(|entry| Arc::new(wire::events::envelope(&entry.change, &place, &entry.id.to_string())))
+            .collect();
+        let sequences =
+            self.log.append(&envelopes).map_err(|error| PortError::Unavailable(format!("the event log ({error})")))?;
+        for (envelope, sequence) in envelopes.into_iter().zip(sequences) {
+            // Nobody may listen.
+            let _ = self.events.send(Published { sequence, envelope });
+        }
+        for chunk in rows.chunks(MAX_WRITES) {
+            self.remove(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, rows: &[PublicationRow]) -> Result<(), PortError> {
+        let place = self.control.place();
+        let delete = |row: &PublicationRow| Write::Delete { key: row.key(place), condition: Condition::Always };
+        let writes: Vec<_> = rows.iter().map(delete).collect();
+        let token = format!("published-{}", rows.first().map(|row| row.id).unwrap_or_default());
+        self.control.table().transact(&token, &writes).await
+    }
+}

@@ -1,0 +1,190 @@
+//! Consumes work rows when they are due, and drives actions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::dispatch::Dispatched;
+use control::ports::{ActionReply, ActionRequest, ActionRunner};
+use control::rows::{PipelineRef, Task, WorkRow};
+use control::stored::decode;
+use control::{Control, ControlError};
+use engine::{ActionKey, Work};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::inbox::{RowAt, RowNews};
+use super::recovery::{Left, TakeUp, after_crash};
+
+/// How long a row that failed waits before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// The longest sleep: a clock that jumped is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Consumes rows and drives actions.
+#[derive(Clone)]
+pub struct Worker {
+    /// The control plane.
+    pub control: Arc<Control>,
+    /// Runs actions.
+    pub runner: Arc<dyn ActionRunner>,
+    /// Running actions.
+    pub tasks: TaskTracker,
+    /// Cancelled when the host closes.
+    pub stop: CancellationToken,
+}
+
+impl Worker {
+    /// Takes up actions that an earlier process had claimed.
+    pub async fn take_up(&self, left: &Left) -> Result<(), ControlError> {
+        for row in &left.claimed {
+            let Task::Engine(Work::Due(key)) = &row.task else { continue };
+            let Some(action) = self.control.action(&row.pipeline, key).await? else { continue };
+            match after_crash(&action, &left.polled) {
+                TakeUp::Leave => {}
+                TakeUp::Again => {
+                    let dispatched = self.control.claim(&row.pipeline, key, action.drive + 1, None).await?;
+                    self.drive(&row.pipeline, dispatched);
+                }
+                TakeUp::Interrupted(outcome) => {
+                    self.control.complete_action(&row.pipeline, key, *outcome, None).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Consumes rows until the host closes.
+    pub async fn run(self, left: Vec<RowAt>, mut news: UnboundedReceiver<RowNews>) {
+        let mut timers: BTreeSet<RowAt> = left.into_iter().collect();
+        loop {
+            let now = self.control.now();
+            while let Some(first) = timers.first().copied().filter(|first| first.due <= now) {
+                timers.remove(&first);
+                if !self.consume(first).await {
+                    let due = self.control.now().plus_millis(i64::try_from(RETRY.as_millis()).unwrap_or(1000));
+                    timers.insert(RowAt { due, ..first });
+                }
+                if self.stop.is_cancelled() {
+                    return;
+                }
+            }
+            let sleep = timers.first().map_or(LONGEST_SLEEP, |first| {
+                Duration::from_millis(first.due.millis_since(self.control.now())).min(LONGEST_SLEEP)
+            });
+            tokio::select! {
+                biased;
+                received = news.recv() => match received {
+                    Some(RowNews::Written(at)) => { timers.insert(at); }
+                    Some(RowNews::Gone(at)) => { timers.remove(&at); }
+                    None => return,
+                },
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    /// Consumes one row; false when it must be tried again.
+    async fn consume(&self, at: RowAt) -> bool {
+        match self.try_consume(at).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, row = %at.id, "a work row could not be consumed; trying again");
+                false
+            }
+        }
+    }
+
+    async fn try_consume(&self, at: RowAt) -> Result<(), ControlError> {
+        let key = self.control.place().work_row(at.due, at.id);
+        let Some(stored) = self.control.table().get(&key).await? else { return Ok(()) };
+        let row: WorkRow = decode(&stored.body, &key.sk)?;
+        match &row.task {
+            Task::Engine(work) => self.control.consume(&row, work).await.map(|_| ()),
+            Task::Dispatch(keys) => self.dispatch(&row, keys).await,
+            Task::Poll(key) => self.poll(&row, key).await,
+            Task::Clean => self.control.clean(&row).await,
+        }
+    }
+
+    async fn dispatch(&self, row: &WorkRow, keys: &[ActionKey]) -> Result<(), ControlError> {
+        for (place, key) in keys.iter().enumerate() {
+            let last = place + 1 == keys.len();
+            let dispatched = self.control.claim(&row.pipeline, key, 1, last.then_some(row)).await?;
+            self.drive(&row.pipeline, dispatched);
+        }
+        Ok(())
+    }
+
+    fn drive(&self, pipeline: &PipelineRef, dispatched: Dispatched) {
+        match dispatched {
+            Dispatched::Nothing => {}
+            Dispatched::Run(request) => {
+                let (worker, pipeline) = (self.clone(), pipeline.clone());
+                self.tasks.spawn(async move {
+                    let key = request.action.key.clone();
+                    if worker.flush().await
+                        && let Some(reply) = worker.unless_stopped(worker.runner.start(*request)).await
+                    {
+                        worker.report(&pipeline, &key, reply, None).await;
+                    }
+                });
+            }
+            Dispatched::Fail(key, outcome) => {
+                let (worker, pipeline) = (self.clone(), pipeline.clone());
+                self.tasks.spawn(async move {
+                    worker.report(&pipeline, &key, ActionReply::Ended(outcome), None).await;
+                });
+            }
+        }
+    }
+
+    /// The claim must survive a crash before anything starts.
+    async fn flush(&self) -> bool {
+        while let Err(error) = self.control.table().flush().await {
+            tracing::error!(%error, "an action waits: its claim is not durable yet");
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+        true
+    }
+
+    /// A closing host ends what it runs (dropping ends the program) and reports nothing: the next host takes it up.
+    async fn unless_stopped(&self, reply: impl Future<Output = ActionReply>) -> Option<ActionReply> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            reply = reply => Some(reply),
+        }
+    }
+
+    /// Reports until it is stored: an outcome is not to be lost.
+    async fn report(&self, pipeline: &PipelineRef, key: &ActionKey, reply: ActionReply, row: Option<&WorkRow>) {
+        while let Err(error) = self.control.report(pipeline, key, reply.clone(), row).await {
+            tracing::error!(%error, stage = %key.stage, action = %key.name, "a report could not be stored; trying again");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+
+    async fn poll(&self, row: &WorkRow, key: &ActionKey) -> Result<(), ControlError> {
+        let Some(request) = self.control.request_again(&row.pipeline, key).await? else {
+            return self.control.forget_row(Some(row)).await;
+        };
+        let (worker, row, key) = (self.clone(), row.clone(), key.clone());
+        self.tasks.spawn(async move { worker.poll_and_report(*Box::new(request), &row, &key).await });
+        Ok(())
+    }
+
+    async fn poll_and_report(&self, request: ActionRequest, row: &WorkRow, key: &ActionKey) {
+        if let Some(reply) = self.unless_stopped(self.runner.poll(request)).await {
+            self.report(&row.pipeline, key, reply, Some(row)).await;
+        }
+    }
+}
