@@ -1,5 +1,7 @@
 //! Errors as the API names them, with their HTTP status.
 
+use control::ControlError;
+use control::ports::PortError;
 use engine::Refusal;
 use model::shapes;
 
@@ -94,6 +96,25 @@ impl From<Refusal> for ApiError {
                 Self::new("ApprovalAlreadyCompletedException", "the approval was decided already")
             }
             Refusal::Invalid(why) => Self::invalid(why),
+        }
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Refused(refusal) => refusal.into(),
+            ControlError::Port(PortError::Throttled) => Self::throttled(),
+            ControlError::Port(PortError::Invalid(why)) => Self::new("LimitExceededException", why),
+            ControlError::Port(error @ (PortError::Unavailable(_) | PortError::Conflict)) => {
+                tracing::warn!(%error, "a port is not available");
+                Self::unavailable()
+            }
+            ControlError::Port(error) => {
+                tracing::error!(%error, "a port failed");
+                Self::internal()
+            }
+            ControlError::Busy => Self::unavailable(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Every HTTP surface, host-agnostic: the CodePipeline protocol, webhooks, approval pages.
 
+pub mod approval;
 pub mod body;
 pub mod credentials;
 pub mod error;
 pub mod protocol;
+pub mod regions;
 pub mod secret;
 pub mod sigv4;
 
