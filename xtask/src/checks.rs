@@ -1,0 +1,60 @@
+//! `lint` and `test`, with the tools they need installed below `.tools/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{root, step, step_with};
+
+const CARGO_DENY: &str = "0.20.2";
+/// What the tests with real clients need of PyPI.
+const CLIENTS: &[&str] = &["boto3==1.40.11", "awscli==1.42.11"];
+
+/// rustfmt, clippy with warnings as errors, cargo deny.
+pub fn lint() -> anyhow::Result<()> {
+    step("cargo", &["fmt", "--all", "--check"])?;
+    step("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let deny = cargo_deny()?;
+    step_with(Command::new(deny).args(["--log-level", "error", "check", "bans", "licenses", "sources"]))
+}
+
+/// Lint, then every test. The test runner's own closing lines stand last.
+pub fn test() -> anyhow::Result<()> {
+    lint()?;
+    let python = clients()?;
+    step_with(Command::new("cargo").args(["test", "--workspace"]).env("PENSTOCK_TEST_PYTHON", python))
+}
+
+/// cargo-deny as pinned, built once below `.tools/` (without optimisation: that is the quicker way to its answer).
+fn cargo_deny() -> anyhow::Result<PathBuf> {
+    let tools = root().join(".tools");
+    let installed = tools.join("bin/cargo-deny");
+    let mark = tools.join(format!("cargo-deny-{CARGO_DENY}"));
+    if !(installed.exists() && mark.exists()) {
+        let place = tools.to_string_lossy().into_owned();
+        let arguments =
+            ["install", "--quiet", "--locked", "--debug", "--root", &place, "cargo-deny", "--version", CARGO_DENY];
+        step("cargo", &arguments)?;
+        std::fs::write(mark, "")?;
+    }
+    Ok(installed)
+}
+
+/// A Python with the AWS clients, made once below `.tools/`.
+fn clients() -> anyhow::Result<PathBuf> {
+    let place = root().join(".tools/clients");
+    let python = place.join("bin/python");
+    let mark = place.join("installed");
+    let wanted = CLIENTS.join("\n");
+    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    step_with(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
+    install(&python)?;
+    std::fs::write(mark, wanted)?;
+    Ok(python)
+}
+
+fn install(python: &Path) -> anyhow::Result<()> {
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    step_with(Command::new(python).args(pip).args(CLIENTS))
+}
