@@ -199,24 +199,24 @@ pub fn is_accepted(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.severity == Severity::Warning)
 }
 
-/// The most findings that are listed: hostile input must not cost memory without bound.
-const MAX_FINDINGS: usize = 10_000;
+/// The most errors that are listed: hostile input must not cost memory and time without bound.
+const MAX_ERRORS: usize = 1_000;
+
+/// The most warnings that are listed.
+const MAX_WARNINGS: usize = 10_000;
 
 /// Findings as they are collected.
 #[derive(Default, Debug)]
 pub(crate) struct Findings {
     list: Vec<Finding>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Findings {
     /// Adds an error.
     pub(crate) fn error(&mut self, code: Code, path: impl Display, message: impl Into<String>) {
-        self.push(Severity::Error, code, &path, message.into(), None);
-    }
-
-    /// Adds a warning.
-    pub(crate) fn warning(&mut self, code: Code, path: impl Display, message: impl Into<String>) {
-        self.push(Severity::Warning, code, &path, message.into(), None);
+        self.error_in_text(code, path, message, None);
     }
 
     /// Adds an error whose place only the text can tell.
@@ -227,31 +227,35 @@ impl Findings {
         message: impl Into<String>,
         span: Option<Range<usize>>,
     ) {
-        self.push(Severity::Error, code, &path, message.into(), span);
-    }
-
-    fn push(
-        &mut self,
-        severity: Severity,
-        code: Code,
-        path: &dyn Display,
-        message: String,
-        span: Option<Range<usize>>,
-    ) {
-        if self.is_full() {
-            return;
-        }
-        self.list.push(Finding { path: path.to_string(), severity, code, message, span });
-        if self.is_full() {
-            let message = format!("more than {MAX_FINDINGS} faults: mend these first, the rest is not listed");
-            let (path, code) = ("$".to_owned(), Code::TooManyFindings);
-            self.list.push(Finding { path, severity: Severity::Error, code, message, span: None });
+        if self.errors < MAX_ERRORS {
+            self.push(Severity::Error, code, path.to_string(), message.into(), span);
+        } else if self.errors == MAX_ERRORS {
+            let message = format!("more than {MAX_ERRORS} errors: mend these first, the others are not listed");
+            self.push(Severity::Error, Code::TooManyFindings, "$".into(), message, None);
         }
     }
 
-    /// Whether nothing more is taken.
+    /// Adds a warning.
+    pub(crate) fn warning(&mut self, code: Code, path: impl Display, message: impl Into<String>) {
+        if self.warnings < MAX_WARNINGS {
+            self.push(Severity::Warning, code, path.to_string(), message.into(), None);
+        } else if self.warnings == MAX_WARNINGS {
+            let message = format!("more than {MAX_WARNINGS} warnings: the others are not listed");
+            self.push(Severity::Warning, Code::TooManyFindings, "$".into(), message, None);
+        }
+    }
+
+    fn push(&mut self, severity: Severity, code: Code, path: String, message: String, span: Option<Range<usize>>) {
+        match severity {
+            Severity::Error => self.errors += 1,
+            Severity::Warning => self.warnings += 1,
+        }
+        self.list.push(Finding { path, severity, code, message, span });
+    }
+
+    /// Whether no further error is taken.
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= MAX_FINDINGS
+        self.errors > MAX_ERRORS
     }
 
     /// Whether nothing was found.
@@ -279,7 +283,7 @@ impl Findings {
 
     /// Whether no error is among them.
     pub(crate) fn accepted(&self) -> bool {
-        is_accepted(&self.list)
+        self.errors == 0
     }
 
     /// What was found, in the order in which it was found.

@@ -3,6 +3,9 @@
 /// Words longer than this are not compared: comparing is quadratic.
 const MAX_LENGTH: usize = 64;
 
+/// No more candidates than this are compared, of those with a fitting length.
+const MAX_CANDIDATES: usize = 200;
+
 /// How alike two words must be, from 0 to 1.
 const ALIKE: f64 = 0.7;
 
@@ -14,6 +17,8 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
     let word = word.to_lowercase();
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len() <= MAX_LENGTH && candidate.len().abs_diff(word.len()) <= MAX_LENGTH / 3)
+        .take(MAX_CANDIDATES)
         .map(|candidate| (strsim::normalized_damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))

@@ -117,8 +117,8 @@ fn messages_say_what_would_be_right_and_hide_values() {
 
 #[test]
 fn hostile_numbers_of_faults_are_cut() {
-    let many: serde_json::Map<String, Value> = (0..20_000).map(|i| (format!("f{i}"), json!(1))).collect();
+    let many: serde_json::Map<String, Value> = (0..5_000).map(|i| (format!("f{i}"), json!(1))).collect();
     let findings = validate("InputArtifact", &Value::Object(many));
-    assert_eq!(findings.len(), 10_001);
+    assert_eq!(findings.len(), 1_001);
     assert_eq!(findings.last().map(|f| f.code), Some(Code::TooManyFindings));
 }

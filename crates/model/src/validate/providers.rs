@@ -18,6 +18,11 @@ pub(super) fn check(task: &Task<'_>, findings: &mut Findings) {
             require_beside(task, "DeploymentTargets", "Regions", findings);
             require_beside(task, "Regions", "DeploymentTargets", findings);
         }
+        (Category::Deploy, "EC2") => {
+            if task.setting("DeploySpec").is_none() && task.setting("TargetDirectory").is_none() {
+                missing(task, "TargetDirectory", "unless DeploySpec is given", findings);
+            }
+        }
         (Category::Deploy, "EKS") => check_eks(task, findings),
         (Category::Deploy, "ServiceCatalog") => check_service_catalog(task, findings),
         (Category::Deploy, "Lambda") => {

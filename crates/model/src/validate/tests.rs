@@ -603,6 +603,13 @@ fn action_types_and_configuration() {
 #[test]
 fn providers_with_settings_that_belong_together() {
     for (category, provider, configuration, expected) in [
+        (
+            "Deploy",
+            "EC2",
+            json!({"InstanceTagKey": "k", "InstanceType": "EC2"}),
+            Some((Code::MissingConfiguration, "TargetDirectory")),
+        ),
+        ("Deploy", "EC2", json!({"InstanceTagKey": "k", "InstanceType": "EC2", "DeploySpec": "d"}), None),
         ("Deploy", "EKS", json!({"ClusterName": "c"}), Some((Code::MissingConfiguration, "ManifestFiles"))),
         (
             "Deploy",
@@ -1173,4 +1180,28 @@ fn a_null_field_counts_as_absent() {
     let (pipeline, findings) = validate(&value);
     assert_eq!(findings, []);
     assert_eq!(pipeline, validate(&base()).0);
+}
+
+#[test]
+fn warnings_alone_never_refuse() {
+    let action = |index: usize| {
+        json!({
+            "name": format!("a{index}"),
+            "actionTypeId": action("Deploy", "Custom", "Ours"),
+            "configuration": {"Password": "hunter2"}
+        })
+    };
+    let stage = |stage: usize| json!({"name": format!("s{stage}"), "actions": (0..50).map(action).collect::<Vec<_>>()});
+    let mut value = base();
+    value["stages"].as_array_mut().expect("stages").extend((0..19).map(stage));
+    let (pipeline, findings) = validate(&value);
+    assert_eq!(findings.len(), 2 * 19 * 50);
+    assert!(pipeline.is_some());
+}
+
+#[test]
+fn a_reference_is_judged_once_in_a_text() {
+    let mut value = base();
+    value["stages"][1]["actions"][1]["commands"] = json!(["echo #{no.such} #{no.such}"]);
+    assert_eq!(validate(&value).1.len(), 1);
 }

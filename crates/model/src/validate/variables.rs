@@ -106,7 +106,11 @@ fn check_text(
             findings.error(Code::MalformedReference, path(), message);
         }
     }
+    let mut seen = HashSet::new();
     for reference in references::find(value) {
+        if !seen.insert((reference.namespace, reference.key)) {
+            continue;
+        }
         if task.category == Some(Category::Source) {
             let message = format!("{} stands in a source action, where variables have no value yet", show(&reference));
             findings.error(Code::VariableInSource, path(), message);
