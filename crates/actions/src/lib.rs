@@ -1,1 +1,4 @@
-//! The action-type registry and one file per provider.
+//! What each action and rule provider does: one file per provider, its decisions pure.
+
+pub mod deployment_window;
+pub mod variable_check;
