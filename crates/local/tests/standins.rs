@@ -5,7 +5,15 @@
 mod action;
 #[path = "standins/archive.rs"]
 mod archive;
+#[path = "standins/codebuild.rs"]
+mod codebuild;
 #[path = "standins/commands.rs"]
 mod commands;
+#[path = "standins/deploy.rs"]
+mod deploy;
+#[path = "standins/invoke.rs"]
+mod invoke;
 #[path = "standins/process.rs"]
 mod process;
+#[path = "standins/sources.rs"]
+mod sources;

@@ -190,3 +190,7 @@ fn directories(root: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;
