@@ -1,7 +1,7 @@
 //! Action and rule executions as the API shows them: `ActionExecutionDetail`, `RuleExecutionDetail`, `ActionExecution`.
 
 use engine::{ActionExecution, ArtifactLocation, ErrorDetail};
-use model::{Action, ActionStatus, Rule, StringMap};
+use model::{Action, ActionStatus, StringMap};
 use serde_json::Value;
 
 use crate::fields::Fields;
@@ -9,10 +9,8 @@ use crate::fields::Fields;
 /// What is stored beside an action execution, where it is at hand.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Beside<'a> {
-    /// What the action's version declares.
+    /// What the action's version declares, secrets masked; a rule stands here as an action.
     pub action: Option<&'a Action>,
-    /// What the rule's version declares.
-    pub rule: Option<&'a Rule>,
     /// The configuration as it was resolved, secrets masked.
     pub resolved: Option<&'a StringMap>,
     /// The variables it brought out.
@@ -56,7 +54,7 @@ pub fn action_execution_detail(execution: &ActionExecution, beside: Beside<'_>) 
 
 /// `RuleExecutionDetail`, an entry of ListRuleExecutions.
 pub fn rule_execution_detail(execution: &ActionExecution, beside: Beside<'_>) -> Value {
-    let rule = beside.rule;
+    let rule = beside.action;
     let input = Fields::default()
         .with("ruleTypeId", &execution.action_type)
         .maybe("configuration", rule.map(|rule| &rule.configuration))

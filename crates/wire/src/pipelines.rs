@@ -1,7 +1,6 @@
 //! Pipelines as the API shows them: declarations with the service's defaults, `PipelineMetadata`, `PipelineSummary`.
 
-use engine::PipelineItem;
-use model::{ExecutionMode, Pipeline, PipelineType, Version};
+use model::{ExecutionMode, Pipeline, PipelineName, PipelineType, Timestamp, Version};
 use serde_json::{Value, json};
 
 use crate::events::Place;
@@ -27,23 +26,32 @@ pub fn arn(name: &str, place: &Place) -> String {
     format!("arn:aws:codepipeline:{}:{}:{name}", place.region, place.account)
 }
 
+/// When a pipeline was made and last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Made.
+    pub created: Timestamp,
+    /// Last updated.
+    pub updated: Timestamp,
+}
+
 /// `PipelineMetadata`.
-pub fn metadata(pipeline: &PipelineItem, place: &Place) -> Value {
+pub fn metadata(name: &PipelineName, times: Times, place: &Place) -> Value {
     Fields::default()
-        .with("pipelineArn", arn(pipeline.name.as_str(), place))
-        .time("created", pipeline.created_at)
-        .time("updated", pipeline.updated_at)
+        .with("pipelineArn", arn(name.as_str(), place))
+        .time("created", times.created)
+        .time("updated", times.updated)
         .done()
 }
 
 /// `PipelineSummary`, an entry of ListPipelines.
-pub fn summary(pipeline: &PipelineItem, kind: PipelineType, mode: ExecutionMode) -> Value {
+pub fn summary(name: &PipelineName, version: Version, kind: PipelineType, mode: ExecutionMode, times: Times) -> Value {
     Fields::default()
-        .with("name", &pipeline.name)
-        .with("version", pipeline.version)
+        .with("name", name)
+        .with("version", version)
         .with("pipelineType", kind)
         .with("executionMode", mode)
-        .time("created", pipeline.created_at)
-        .time("updated", pipeline.updated_at)
+        .time("created", times.created)
+        .time("updated", times.updated)
         .done()
 }

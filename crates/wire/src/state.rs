@@ -1,11 +1,12 @@
 //! `GetPipelineState`: every stage with its transition, who waits before it, and its latest execution.
 
 use engine::{ActionExecution, Execution, Hold, StageExecution};
-use model::{ActionName, ConditionResult, ConditionSlot, Pipeline, RetryTrigger, Stage};
+use model::{ActionName, ConditionResult, ConditionSlot, PipelineName, RetryTrigger, Stage, Version};
 use serde_json::{Value, json};
 
 use crate::actions::{action_execution, rule_execution};
 use crate::fields::{Fields, cut};
+use crate::pipelines::Times;
 
 /// What is shown of a stage.
 #[derive(Clone, Debug)]
@@ -22,22 +23,23 @@ pub struct StageView<'a> {
     pub actions: Vec<&'a ActionExecution>,
 }
 
-/// `GetPipelineStateOutput`; `item` is the pipeline, `stages` are in the order of its declaration.
-pub fn pipeline_state(item: &engine::PipelineItem, stages: &[StageView<'_>]) -> Value {
+/// `GetPipelineStateOutput`; `stages` are in the order of the pipeline's declaration.
+pub fn pipeline_state(name: &PipelineName, version: Version, times: Times, stages: &[StageView<'_>]) -> Value {
     let states: Vec<Value> = stages.iter().map(stage_state).collect();
     Fields::default()
-        .with("pipelineName", &item.name)
-        .with("pipelineVersion", item.version)
+        .with("pipelineName", name)
+        .with("pipelineVersion", version)
         .with("stageStates", states)
-        .time("created", item.created_at)
-        .time("updated", item.updated_at)
+        .time("created", times.created)
+        .time("updated", times.updated)
         .done()
 }
 
-/// The stages of a pipeline in PARALLEL mode, where stages have no state of their own.
-pub fn stateless(pipeline: &Pipeline) -> Vec<StageView<'_>> {
-    let view = |stage| StageView { stage, waiting: Vec::new(), holds: None, latest: None, actions: Vec::new() };
-    pipeline.stages.iter().map(view).collect()
+impl<'a> StageView<'a> {
+    /// A stage without state: of a pipeline that never ran, or in PARALLEL mode.
+    pub fn stateless(stage: &'a Stage) -> Self {
+        Self { stage, waiting: Vec::new(), holds: None, latest: None, actions: Vec::new() }
+    }
 }
 
 /// `StageState`.

@@ -9,7 +9,8 @@ use model::*;
 use serde_json::{Value, json};
 use wire::actions::{Beside, action_execution, action_execution_detail, rule_execution, rule_execution_detail};
 use wire::executions::{artifact_revision, pipeline_execution, pipeline_execution_summary, source_revision};
-use wire::state::{StageView, pipeline_state, stage_state, stateless};
+use wire::pipelines::Times;
+use wire::state::{StageView, pipeline_state, stage_state};
 use wire::{Place, pipelines};
 
 const ID: &str = "0f9a1c4e-7a07-4f4b-9b5e-3a0d5f1c2b11";
@@ -42,16 +43,7 @@ fn pipeline() -> Pipeline {
     .unwrap()
 }
 
-fn item() -> PipelineItem {
-    PipelineItem {
-        id: ID.parse().unwrap(),
-        name: "release".into(),
-        version: 2,
-        created_at: Timestamp(1_700_000_000_250),
-        updated_at: Timestamp(1_700_000_001_000),
-        deleted_at: None,
-    }
-}
+const TIMES: Times = Times { created: Timestamp(1_700_000_000_250), updated: Timestamp(1_700_000_001_000) };
 
 fn execution() -> Execution {
     Execution {
@@ -208,7 +200,6 @@ fn action_and_rule_executions() {
     let variables: StringMap = [("Image".to_owned(), "sha".to_owned())].into();
     let beside = Beside {
         action: Some(&pipeline.stages[0].actions[0]),
-        rule: Some(&pipeline.stages[1].before_entry.as_ref().unwrap().conditions[0].rules[0]),
         resolved: Some(&variables),
         variables: Some(&variables),
         region: "eu-west-1",
@@ -310,7 +301,7 @@ fn the_state_of_a_pipeline() {
         latest: Some((&execution, &stage)),
         actions: vec![&window],
     };
-    let state = pipeline_state(&item(), &[first, second]);
+    let state = pipeline_state(&"release".into(), 2, TIMES, &[first, second]);
     is_shape("GetPipelineStateOutput", &state);
     let stages = &state["stageStates"];
     assert_eq!(stages[0].get("inboundTransitionState"), None);
@@ -337,8 +328,9 @@ fn the_state_of_a_pipeline() {
 #[test]
 fn a_fresh_pipeline_and_a_parallel_one_have_stages_without_state() {
     let pipeline = pipeline();
-    is_shape("GetPipelineStateOutput", &pipeline_state(&item(), &stateless(&pipeline)));
-    let view = StageView { holds: Some(&[]), ..stateless(&pipeline).remove(1) };
+    let stages: Vec<StageView> = pipeline.stages.iter().map(StageView::stateless).collect();
+    is_shape("GetPipelineStateOutput", &pipeline_state(&"release".into(), 2, TIMES, &stages));
+    let view = StageView { holds: Some(&[]), ..StageView::stateless(&pipeline.stages[1]) };
     let state = stage_state(&view);
     is_shape("StageState", &state);
     assert_eq!(state["inboundTransitionState"], json!({ "enabled": true }));
@@ -356,10 +348,10 @@ fn pipelines_come_back_with_the_defaults_filled_in() {
     assert_eq!(declaration["stages"][1]["actions"][0]["runOrder"], 1);
     assert_eq!(declaration["stages"][1]["actions"][0]["configuration"], json!({}));
     assert_eq!(declaration["stages"][1]["actions"][0]["inputArtifacts"], json!([]));
-    let metadata = pipelines::metadata(&item(), &place);
+    let metadata = pipelines::metadata(&"release".into(), TIMES, &place);
     is_shape("PipelineMetadata", &metadata);
     assert_eq!(metadata["pipelineArn"], "arn:aws:codepipeline:eu-west-1:123456789012:release");
-    let summary = pipelines::summary(&item(), PipelineType::V1, ExecutionMode::Queued);
+    let summary = pipelines::summary(&"release".into(), 2, PipelineType::V1, ExecutionMode::Queued, TIMES);
     is_shape("PipelineSummary", &summary);
     assert_eq!(summary["created"], json!(1_700_000_000.25));
 }
