@@ -1,0 +1,209 @@
+//! Operations that only Penstock has, for its own clients: why an execution does not move, what an action wrote, a link
+//! to approve by.
+
+use async_trait::async_trait;
+use control::rows::PipelineRef;
+use engine::{ActionExecution, LogLocation, Slot};
+use model::{ActionExecutionId, ActionName, ActionStatus, ExecutionId, PipelineName, StageName, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::approval::Link;
+use crate::approval::link::MAX_RECIPIENT_BYTES;
+use crate::error::ApiError;
+use crate::handle::Api;
+use crate::operations::Call;
+
+/// The most bytes of a log in one answer.
+const MAX_LOG_BYTES: usize = 256 * 1024;
+/// How long a link is good where its approval has no deadline yet, in minutes.
+const LINK_MINUTES: u32 = 7 * 24 * 60;
+
+/// Reads what actions wrote.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// At most `limit` bytes from `offset` on; none at the end, or where there is no log yet.
+    async fn read(&self, location: &LogLocation, offset: u64, limit: usize) -> Result<Vec<u8>, ApiError>;
+}
+
+/// Runs an operation of Penstock's own.
+///
+/// # Errors
+///
+/// A fault of the input, what the operation refuses, or that there is no such operation.
+pub async fn run(operation: &str, api: &Api, call: Call) -> Result<Value, ApiError> {
+    match operation {
+        "ExplainPipelineExecution" => explain(&call).await,
+        "GetActionLog" => action_log(api, &call).await,
+        "GetApprovalLink" => approval_link(api, &call).await,
+        _ => Err(ApiError::with_status("UnknownOperationException", 400, "Penstock has no such operation")),
+    }
+}
+
+fn read<T: DeserializeOwned>(call: &Call) -> Result<T, ApiError> {
+    T::deserialize(&call.input).map_err(|error| ApiError::invalid(error.to_string()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ExplainInput {
+    pipeline_name: PipelineName,
+    pipeline_execution_id: ExecutionId,
+}
+
+/// `{"reasons": [{…, "text": "…"}]}`: why the execution does not move; nothing for one that has ended.
+async fn explain(call: &Call) -> Result<Value, ApiError> {
+    let input: ExplainInput = read(call)?;
+    let reasons = call.control.explain(&input.pipeline_name, input.pipeline_execution_id).await?;
+    let reasons: Vec<Value> = reasons.iter().map(|why| json!({ "reason": why, "text": why.to_string() })).collect();
+    Ok(json!({ "reasons": reasons }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LogInput {
+    pipeline_name: PipelineName,
+    pipeline_execution_id: ExecutionId,
+    stage_name: StageName,
+    action_name: ActionName,
+    /// One attempt; the newest when absent.
+    action_execution_id: Option<ActionExecutionId>,
+    #[serde(default)]
+    offset: u64,
+}
+
+/// `{"text": "…", "nextOffset": n, "complete": false, "actionExecutionId": "…", "status": "…"}`.
+async fn action_log(api: &Api, call: &Call) -> Result<Value, ApiError> {
+    let input: LogInput = read(call)?;
+    let pipeline = call.control.pipeline_ref(&input.pipeline_name).await?;
+    let actions = call.control.actions_of(pipeline.id, input.pipeline_execution_id).await?;
+    let is_asked_for = |action: &&ActionExecution| {
+        action.key.stage == input.stage_name
+            && action.key.name == input.action_name
+            && input.action_execution_id.is_none_or(|id| action.id == id)
+    };
+    let action = actions.iter().filter(is_asked_for).max_by_key(|action| action.key.attempt);
+    let action = action.ok_or_else(|| {
+        let message = format!("{}/{} has not run in this execution", input.stage_name, input.action_name);
+        ApiError::new("ActionExecutionNotFoundException", message)
+    })?;
+    let bytes = match &action.log {
+        Some(log) => api.logs.read(log, input.offset, MAX_LOG_BYTES).await?,
+        None => Vec::new(),
+    };
+    let is_last = action.status != ActionStatus::InProgress && bytes.len() < MAX_LOG_BYTES;
+    let (text, taken) = decode(&bytes, is_last);
+    let next = input.offset.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
+    Ok(json!({
+        "text": text,
+        "nextOffset": next,
+        "complete": is_last,
+        "actionExecutionId": action.id,
+        "status": wire::actions::status(action.status),
+    }))
+}
+
+/// The text, and how many bytes it took: a character of which only the start is there yet is left for the next time.
+/// Programs write what they like: bytes that are no text are shown as replaced, never refused.
+fn decode(bytes: &[u8], is_last: bool) -> (String, usize) {
+    let started = if is_last { 0 } else { started_character(bytes) };
+    let text = &bytes[..bytes.len() - started];
+    (String::from_utf8_lossy(text).into_owned(), text.len())
+}
+
+/// How many bytes at the end are the start of a character.
+fn started_character(bytes: &[u8]) -> usize {
+    let is_start = |count: &usize| {
+        let tail = bytes.len().checked_sub(*count).and_then(|from| bytes.get(from..));
+        tail.is_some_and(|tail| {
+            std::str::from_utf8(tail).is_err_and(|e| e.valid_up_to() == 0 && e.error_len().is_none())
+        })
+    };
+    (1..=3).find(is_start).unwrap_or(0)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LinkInput {
+    pipeline_name: PipelineName,
+    stage_name: StageName,
+    action_name: ActionName,
+    /// Needed in PARALLEL mode, where several executions may wait.
+    pipeline_execution_id: Option<ExecutionId>,
+    /// Whom the link is for; the caller when absent.
+    recipient: Option<String>,
+}
+
+/// `{"url": "…", "expires": 1.5, "pipelineExecutionId": "…"}` for a pending approval.
+async fn approval_link(api: &Api, call: &Call) -> Result<Value, ApiError> {
+    let input: LinkInput = read(call)?;
+    let recipient = input.recipient.clone().unwrap_or_else(|| call.principal.clone());
+    if recipient.is_empty() || recipient.len() > MAX_RECIPIENT_BYTES || recipient.chars().any(char::is_control) {
+        let message = format!("recipient must be 1 to {MAX_RECIPIENT_BYTES} bytes without control characters");
+        return Err(ApiError::invalid(message));
+    }
+    let pipeline = call.control.pipeline_ref(&input.pipeline_name).await?;
+    let action = pending(call, &pipeline, &input).await?.ok_or_else(|| {
+        let message = format!("no approval {}/{} is pending", input.stage_name, input.action_name);
+        ApiError::new("ActionNotFoundException", message)
+    })?;
+    let now = api.clock.now();
+    let (url, expires) = link_to(api, &call.control.place().region, &pipeline, &action, recipient, now).await?;
+    let expires = expires.as_epoch_seconds();
+    Ok(json!({ "url": url, "expires": expires, "pipelineExecutionId": action.key.execution }))
+}
+
+async fn pending(call: &Call, pipeline: &PipelineRef, input: &LinkInput) -> Result<Option<ActionExecution>, ApiError> {
+    let actions = match input.pipeline_execution_id {
+        Some(id) => call.control.actions_of(pipeline.id, id).await?,
+        None => {
+            let state = call.control.get_pipeline_state(&input.pipeline_name).await?;
+            let stage = state.stages.into_iter().find(|stage| stage.declared.name == input.stage_name);
+            stage.map(|stage| stage.actions).unwrap_or_default()
+        }
+    };
+    let is_pending = |action: &ActionExecution| {
+        action.key.stage == input.stage_name
+            && action.key.name == input.action_name
+            && action.status == ActionStatus::InProgress
+            && action.approval.is_some()
+    };
+    Ok(actions.into_iter().find(is_pending))
+}
+
+/// A signed link to a pending approval, and when it expires: with the approval.
+///
+/// # Errors
+///
+/// The action is no approval, or the signing key is gone.
+pub async fn link_to(
+    api: &Api,
+    region: &str,
+    pipeline: &PipelineRef,
+    action: &ActionExecution,
+    recipient: String,
+    now: Timestamp,
+) -> Result<(String, Timestamp), ApiError> {
+    let (Some(approval), Slot::RunOrder(run_order)) = (&action.approval, action.key.slot) else {
+        return Err(ApiError::new("ActionNotFoundException", "the action is no approval"));
+    };
+    let link = Link {
+        id: Uuid::new_v4(),
+        recipient,
+        region: region.into(),
+        pipeline_id: pipeline.id,
+        execution: action.key.execution,
+        stage: action.key.stage.clone(),
+        action: action.key.name.clone(),
+        run_order,
+        attempt: action.key.attempt,
+        action_execution_id: action.id,
+        token: approval.token.clone(),
+        expires: action.deadline.unwrap_or_else(|| now.plus_minutes(LINK_MINUTES)),
+        key_id: api.approvals.key_id().into(),
+    };
+    let token = api.approvals.sign(&link).await.ok_or_else(ApiError::internal)?;
+    Ok((format!("{}/approve/{token}", api.base_url), link.expires))
+}

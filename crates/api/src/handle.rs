@@ -1,0 +1,118 @@
+//! One HTTP request in, one answer out: which surface it is for, and what every surface asks of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use control::ports::Clock;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use uuid::Uuid;
+
+use crate::approval::Approvals;
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::events::Events;
+use crate::extensions::{self, Logs};
+use crate::hosts::Hosts;
+use crate::operations::{self, Call};
+use crate::protocol::{self, Target};
+use crate::regions::Regions;
+use crate::sigv4::Verifier;
+
+/// The service that requests must be signed for.
+pub const SERVICE: &str = "codepipeline";
+/// The largest request, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 5 * 1024 * 1024;
+
+/// Everything that answers requests.
+pub struct Api {
+    /// The control planes.
+    pub regions: Arc<dyn Regions>,
+    /// Who may sign, for [`SERVICE`].
+    pub verifier: Verifier,
+    /// The approval pages.
+    pub approvals: Approvals,
+    /// Where this server is reached, as `http://127.0.0.1:7707`: links begin with it.
+    pub base_url: String,
+    /// What actions wrote.
+    pub logs: Arc<dyn Logs>,
+    /// The event stream, where there is one.
+    pub events: Option<Events>,
+    /// The names this server answers under.
+    pub hosts: Hosts,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Answers a request.
+pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if body.len() > MAX_REQUEST_BYTES {
+        return plain(413, "the request is too large");
+    }
+    let token = parts.uri.path().strip_prefix("/approve/");
+    if !api.hosts.is_ours(&parts) {
+        return plain(403, "this server does not answer under that name");
+    }
+    if !api.hosts.is_own_origin(&parts, token.is_some()) {
+        return plain(403, "requests from web pages elsewhere are refused");
+    }
+    if let Some(token) = token {
+        return api.approvals.serve(&parts, token, &body, peer.ip(), api.clock.now()).await;
+    }
+    match (parts.uri.path(), &parts.method) {
+        ("/", &Method::POST) => call(api, &parts, &body).await,
+        ("/", _) => not_allowed("POST"),
+        ("/healthz", &(Method::GET | Method::HEAD)) => plain(200, "ok"),
+        ("/events", &Method::GET) => match &api.events {
+            Some(events) => events.serve(&parts).await,
+            None => plain(404, "there is no event stream here"),
+        },
+        ("/healthz" | "/events", _) => not_allowed("GET"),
+        _ => plain(404, "there is nothing here"),
+    }
+}
+
+/// One call of an operation.
+async fn call(api: &Api, parts: &Parts, body: &[u8]) -> Response<Body> {
+    let request_id = Uuid::new_v4().to_string();
+    match run(api, parts, body).await {
+        Ok(output) => protocol::success(&output, &request_id),
+        Err(error) => {
+            tracing::debug!(code = error.code, message = error.message, request_id, "a call was refused");
+            protocol::failure(&error, &request_id)
+        }
+    }
+}
+
+async fn run(api: &Api, parts: &Parts, body: &[u8]) -> Result<serde_json::Value, ApiError> {
+    let target = protocol::target(&parts.headers)?;
+    let identity = api.verifier.verify(parts, body, api.clock.now())?;
+    let control = api.regions.control(&identity.region).ok_or_else(|| {
+        let message = format!("Credential should be scoped to a valid region, not '{}'.", identity.region);
+        ApiError::new("InvalidSignatureException", message)
+    })?;
+    let call = Call { control, principal: identity.principal, input: protocol::body(body)? };
+    match target {
+        Target::CodePipeline(operation) => operations::run(&operation, call).await,
+        Target::Extension(operation) => extensions::run(&operation, api, call).await,
+    }
+}
+
+/// An answer in plain text.
+pub(crate) fn plain(status: u16, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::Full(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn not_allowed(methods: &'static str) -> Response<Body> {
+    let mut response = plain(405, "another method is needed here");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+    response
+}

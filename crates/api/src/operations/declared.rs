@@ -1,0 +1,67 @@
+//! A declaration that is handed in: validated as a whole, its faults worded as one error.
+
+use model::finding::{Code, Finding, Severity};
+use model::validate::validate_in;
+use model::{Pipeline, Version};
+
+use super::Call;
+use crate::error::ApiError;
+
+/// The most faults that are listed.
+const MAX_LISTED: usize = 50;
+
+/// The typed declaration.
+///
+/// # Errors
+///
+/// One error with every fault, named after the first. Warnings are logged.
+pub(super) fn pipeline(call: &Call) -> Result<Pipeline, ApiError> {
+    let (pipeline, findings) = validate_in(&call.input["pipeline"], Some(&call.control.place().region));
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);
+    for warning in warnings {
+        tracing::warn!(pipeline = call.input["pipeline"]["name"].as_str(), "{warning}");
+    }
+    match (pipeline, errors.first()) {
+        (Some(pipeline), None) => Ok(Pipeline { version: None::<Version>, ..pipeline }),
+        (_, Some(first)) => Err(ApiError::new(error_name(first), message(&errors))),
+        (None, None) => Err(ApiError::internal()),
+    }
+}
+
+fn message(errors: &[&Finding]) -> String {
+    let listed: Vec<String> =
+        errors.iter().take(MAX_LISTED).map(|finding| format!("{}: {}", finding.path, finding.message)).collect();
+    let rest = errors.len().saturating_sub(MAX_LISTED);
+    let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+    format!("{}{more}", listed.join("; "))
+}
+
+/// Faults of an action's own declaration, of a stage's, or of how they fit together.
+fn error_name(finding: &Finding) -> &'static str {
+    match finding.code {
+        Code::ArtifactCount
+        | Code::UnknownActionType
+        | Code::MissingConfiguration
+        | Code::UnknownConfiguration
+        | Code::InvalidConfiguration
+        | Code::MisplacedField
+        | Code::InvalidTimeout => "InvalidActionDeclarationException",
+        Code::EmptyStage
+        | Code::InvalidResult
+        | Code::RuleNotAllowed
+        | Code::UnknownRuleType
+        | Code::FailureConflict => "InvalidStageDeclarationException",
+        Code::TooFewStages
+        | Code::TooManyStages
+        | Code::TooManyActions
+        | Code::DuplicateName
+        | Code::SourcePlacement
+        | Code::DuplicateArtifact
+        | Code::UnknownArtifact
+        | Code::ArtifactOrder
+        | Code::ArtifactStoreChoice
+        | Code::MissingRegionStore
+        | Code::CrossRegion => "InvalidStructureException",
+        _ => "ValidationException",
+    }
+}

@@ -1,0 +1,66 @@
+//! CreatePipeline, UpdatePipeline, GetPipeline, ListPipelines, DeletePipeline.
+
+use control::pipelines::StoredPipeline;
+use serde_json::{Value, json};
+use wire::pipelines::Times;
+
+use super::{Call, declared, input, pages};
+use crate::error::ApiError;
+
+/// The most pipelines of a page.
+const MAX_PAGE: usize = 1000;
+
+pub(super) async fn create(call: &Call) -> Result<Value, ApiError> {
+    if call.input["tags"].as_array().is_some_and(|tags| !tags.is_empty()) {
+        let message = "tags are not offered by this Penstock yet: create the pipeline without them";
+        return Err(ApiError::with_status("NotImplementedException", 501, message));
+    }
+    let created = call.control.create_pipeline(declared::pipeline(call)?).await?;
+    Ok(json!({ "pipeline": shown(created) }))
+}
+
+pub(super) async fn update(call: &Call) -> Result<Value, ApiError> {
+    let updated = call.control.update_pipeline(declared::pipeline(call)?).await?;
+    Ok(json!({ "pipeline": shown(updated) }))
+}
+
+pub(super) async fn get(call: &Call) -> Result<Value, ApiError> {
+    let name = input::text(&call.input, "name").into();
+    let version = call.input["version"].as_u64().and_then(|version| u32::try_from(version).ok());
+    let found = call.control.get_pipeline(&name, version).await?;
+    let found = found.ok_or_else(|| {
+        ApiError::new("PipelineVersionNotFoundException", format!("the pipeline {name} has no such version"))
+    })?;
+    let times = Times { created: found.created_at, updated: found.updated_at };
+    Ok(json!({ "pipeline": shown(found), "metadata": wire::pipelines::metadata(&name, times, &call.place()) }))
+}
+
+pub(super) async fn list(call: &Call) -> Result<Value, ApiError> {
+    let limit = input::max_results(&call.input, MAX_PAGE);
+    let (found, more) = call.control.list_pipelines(pages::place(&call.input)?, limit).await?;
+    let pipelines: Vec<Value> = found
+        .iter()
+        .map(|found| {
+            let (name, item) = (&found.name, &found.item);
+            let times = Times { created: item.created_at, updated: item.updated_at };
+            wire::pipelines::summary(name, item.version, item.kind, item.mode, times)
+        })
+        .collect();
+    let mut output = json!({ "pipelines": pipelines });
+    if let Some(last) = found.last().filter(|_| more) {
+        output["nextToken"] = json!(pages::token(&last.name)?);
+    }
+    Ok(output)
+}
+
+pub(super) async fn delete(call: &Call) -> Result<Value, ApiError> {
+    call.control.delete_pipeline(&input::text(&call.input, "name").into()).await?;
+    Ok(Value::Null)
+}
+
+/// The declaration as the service gives it back: no secret leaves.
+fn shown(stored: StoredPipeline) -> Value {
+    let mut declaration = stored.declaration;
+    model::action_types::mask_pipeline(&mut declaration);
+    wire::pipelines::declaration(&declaration, declaration.version.unwrap_or(1))
+}
