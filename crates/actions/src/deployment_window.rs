@@ -98,7 +98,7 @@ impl Window {
             AmbiguousOffset::Gap { .. } => None,
             AmbiguousOffset::Unambiguous { .. } => ambiguous.compatible().ok().filter(|at| *at >= start),
             AmbiguousOffset::Fold { .. } => {
-                let both = [ambiguous.clone().earlier(), ambiguous.later()];
+                let both = [ambiguous.earlier(), ambiguous.later()];
                 both.into_iter().flatten().find(|at| *at >= start)
             }
         }

@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use control::ports::{Artifacts, PortError};
-use model::Seed;
 use sha2::{Digest, Sha256};
 
 use crate::archive::{self, UnpackSummary};
@@ -32,31 +31,6 @@ pub enum Durability {
     Synced,
     /// The end of the process only: for runs whose state does not outlive them either.
     Buffered,
-}
-
-/// An artifact's key, as CodePipeline makes them: `<pipeline, cut to 20>/<artifact, cut to 10>/<7 characters>`.
-///
-/// The same seed gives the same key (semantics 12).
-pub fn artifact_key(pipeline: &str, artifact: &str, seed: Seed) -> String {
-    format!("{}/{}/{}", cut(pipeline, 20), cut(artifact, 10), random_part(seed, artifact))
-}
-
-fn cut(name: &str, characters: usize) -> String {
-    let cut: String = name.chars().take(characters).collect();
-    // `.` and `..` are pipeline names that would be directories of another kind.
-    if cut.chars().all(|c| c == '.') { cut.replace('.', "_") } else { cut }
-}
-
-fn random_part(seed: Seed, artifact: &str) -> String {
-    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut number = seed.id(&format!("artifact {artifact}")).as_u128();
-    let mut part = String::with_capacity(7);
-    for _ in 0..7 {
-        // The remainder is below 62.
-        part.push(char::from(LETTERS[usize::try_from(number % 62).unwrap_or(0)]));
-        number /= 62;
-    }
-    part
 }
 
 /// The artifacts of one data directory. Cheap to clone.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use model::{Category, Pipeline};
 
-pub use lines::{bucket_lines, function_lines, provider_lines, source_lines};
+pub use lines::{bucket_lines, function_lines, provider_lines, secret_lines, source_lines};
 
 /// The file's name, as it is looked for.
 pub const FILE_NAME: &str = "penstock.toml";
@@ -213,7 +213,7 @@ impl LocalConfig {
         let secret = self.secrets.get(name).ok_or_else(|| {
             let near = model::suggestion::did_you_mean(name, self.secrets.keys().map(String::as_str));
             let hint = near.map(|near| format!(" (there is `{near}`)")).unwrap_or_default();
-            fault(format!("is not known{hint}; add to {}:\n[secret.\"{name}\"]\nenv = \"A_VARIABLE\"", self.shown()))
+            fault(self.advise(&format!("is not known{hint}"), &secret_lines(name)))
         })?;
         match secret {
             Secret::Value(value) => Ok(value.clone()),

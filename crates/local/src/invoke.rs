@@ -60,7 +60,7 @@ async fn invoke(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken) ->
 }
 
 /// A function's name of its name or ARN, `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:ALIAS]`.
-fn plain_name(name: &str) -> &str {
+pub(crate) fn plain_name(name: &str) -> &str {
     if name.starts_with("arn:") { name.split(':').nth(6).unwrap_or(name) } else { name }
 }
 

@@ -72,7 +72,7 @@ fn look_up(ctx: &Ctx, reference: &str, with_key: bool) -> Result<(String, String
 }
 
 /// A reference's secret id and JSON key. An ARN has seven parts itself.
-fn split(reference: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(reference: &str) -> (&str, Option<&str>) {
     let parts_of_id = if reference.starts_with("arn:") { 7 } else { 1 };
     let end = reference.match_indices(':').nth(parts_of_id - 1).map_or(reference.len(), |(at, _)| at);
     let id = reference.get(..end).unwrap_or(reference);

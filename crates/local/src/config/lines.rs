@@ -22,6 +22,11 @@ pub fn function_lines(function: &str) -> String {
     format!("[function.{}]\ncommand = [\"path/to/program\"]", quoted(function))
 }
 
+/// For a secret.
+pub fn secret_lines(secret: &str) -> String {
+    format!("[secret.{}]\nenv = \"A_VARIABLE\"", quoted(secret))
+}
+
 /// For a provider that has no stand-in of its own.
 pub fn provider_lines(provider: &str) -> String {
     format!("[provider.{}]\nendpoint_url = \"http://127.0.0.1:4566\"", quoted(provider))

@@ -77,6 +77,10 @@ impl Sources {
         repository: &Repository,
         branch: &str,
     ) -> Result<String, SourceError> {
+        // Also where another commit is asked for: a full clone has a file of the branch's name.
+        if !is_plain(branch) {
+            return Err(self.no_branch(repository, branch).await?);
+        }
         let asked = match &request.source_override {
             Some(asked) if asked.kind == SourceRevisionType::CommitId => Some(&asked.value),
             Some(asked) => {
@@ -92,17 +96,10 @@ impl Sources {
             }
             return Ok(id.to_ascii_lowercase());
         }
-        match self.branch(repository, branch).await? {
+        match repository.resolve(&self.git, &format!("refs/heads/{branch}")).await? {
             Some(id) => Ok(id),
             None => Err(self.no_branch(repository, branch).await?),
         }
-    }
-
-    async fn branch(&self, repository: &Repository, branch: &str) -> Result<Option<String>, SourceError> {
-        if !is_plain(branch) {
-            return Ok(None);
-        }
-        Ok(repository.resolve(&self.git, &format!("refs/heads/{branch}")).await?)
     }
 
     async fn no_branch(&self, repository: &Repository, branch: &str) -> Result<SourceError, SourceError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::SourceError;
-use super::git::{Git, GitError, succeeded};
+use super::git::{Git, GitError, make_empty, succeeded};
 use super::repository::Repository;
 use crate::archive::{self, PackSummary};
 
@@ -44,10 +44,14 @@ async fn make(
     directory: &Path,
 ) -> Result<(), SourceError> {
     let git_dir = directory.join(".git");
-    let refs = refs(git, repository, branch, commit).await?;
+    let refs = refs(git, repository).await?;
     let write = || {
-        git.make_empty(&git_dir, repository.format, &format!("ref: refs/heads/{branch}"))?;
+        make_empty(&git_dir, repository.format, &format!("ref: refs/heads/{branch}"))?;
         fs::write(git_dir.join("packed-refs"), refs)?;
+        // The branch has a file of its own, since archives have no empty directories, and git insists on `refs`.
+        let own = git_dir.join("refs/heads").join(branch);
+        fs::create_dir_all(own.parent().unwrap_or(&git_dir))?;
+        fs::write(own, format!("{commit}\n"))?;
         let config = fs::read_to_string(git_dir.join("config"))?;
         fs::write(git_dir.join("config"), config + &remote(repository, branch))?;
         let objects = std::path::absolute(repository.common_dir.join("objects"))?;
@@ -65,9 +69,9 @@ async fn make(
     Ok(())
 }
 
-/// The refs of a clone: the branch itself, every branch of the repository as a remote's, and its tags.
-async fn refs(git: &Git, repository: &Repository, branch: &str, commit: &str) -> Result<String, SourceError> {
-    let mut text = format!("{commit} refs/heads/{branch}\n");
+/// The refs of a clone besides its branch: every branch of the repository as a remote's, and its tags.
+async fn refs(git: &Git, repository: &Repository) -> Result<String, SourceError> {
+    let mut text = String::new();
     for (prefix, under) in [("refs/heads/", "refs/remotes/origin/"), ("refs/tags/", "refs/tags/")] {
         for (name, id) in repository.refs(git, prefix).await? {
             let _ = writeln!(text, "{id} {under}{name}");

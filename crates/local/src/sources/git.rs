@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use model::Timestamp;
@@ -51,24 +52,31 @@ pub struct Commit {
 /// Runs git.
 pub struct Git {
     directory: PathBuf,
+    /// The directory is made, and cleared of what a killed process left, when git is first needed.
+    made: Mutex<bool>,
     next: AtomicU64,
 }
 
 impl Git {
-    /// `directory` is Penstock's own; what lies there is removed.
-    ///
-    /// # Errors
-    /// A directory that cannot be written.
-    pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
-        let directory = directory.into();
-        match fs::remove_dir_all(&directory) {
+    /// `directory` is Penstock's own; what lies there is removed when git is first needed.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), made: Mutex::new(false), next: AtomicU64::new(0) }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if *made {
+            return Ok(());
+        }
+        match fs::remove_dir_all(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let git = Self { directory, next: AtomicU64::new(0) };
-        git.make_empty(&git.borrower(ObjectFormat::Sha1), ObjectFormat::Sha1, "ref: refs/heads/none")?;
-        git.make_empty(&git.borrower(ObjectFormat::Sha256), ObjectFormat::Sha256, "ref: refs/heads/none")?;
-        Ok(git)
+        for format in [ObjectFormat::Sha1, ObjectFormat::Sha256] {
+            make_empty(&self.borrower(format), format, "ref: refs/heads/none")?;
+        }
+        *made = true;
+        Ok(())
     }
 
     fn borrower(&self, format: ObjectFormat) -> PathBuf {
@@ -76,18 +84,6 @@ impl Git {
             ObjectFormat::Sha1 => self.directory.join("sha1"),
             ObjectFormat::Sha256 => self.directory.join("sha256"),
         }
-    }
-
-    /// What git takes for a repository.
-    pub(super) fn make_empty(&self, directory: &Path, format: ObjectFormat, head: &str) -> io::Result<()> {
-        fs::create_dir_all(directory.join("objects/info"))?;
-        fs::create_dir_all(directory.join("refs"))?;
-        fs::write(directory.join("HEAD"), format!("{head}\n"))?;
-        let config = match format {
-            ObjectFormat::Sha1 => "[core]\n\trepositoryformatversion = 0\n",
-            ObjectFormat::Sha256 => "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n",
-        };
-        fs::write(directory.join("config"), config)
     }
 
     /// A git command on `git_dir`, without settings of anybody.
@@ -110,15 +106,16 @@ impl Git {
         command
     }
 
-    fn borrowing(&self, repository: &Repository) -> Command {
+    fn borrowing(&self, repository: &Repository) -> Result<Command, GitError> {
+        self.make().map_err(GitError::NotRun)?;
         let mut command = Self::command(&self.borrower(repository.format));
         command.env("GIT_OBJECT_DIRECTORY", repository.common_dir.join("objects"));
-        command
+        Ok(command)
     }
 
     /// What a commit says of itself; none where the repository does not have it.
     pub(super) async fn commit(&self, repository: &Repository, id: &str) -> Result<Option<Commit>, GitError> {
-        let mut command = self.borrowing(repository);
+        let mut command = self.borrowing(repository)?;
         command.args(["log", "-1", "--no-walk", "--encoding=UTF-8", "--format=%H%x00%at%x00%ct%x00%B", id, "--"]);
         let output = command.output().await.map_err(GitError::NotRun)?;
         if !output.status.success() {
@@ -135,7 +132,7 @@ impl Git {
     /// Writes a commit's files as a zip archive to a new file.
     pub(super) async fn archive(&self, repository: &Repository, id: &str, to: &Path) -> Result<(), GitError> {
         let file = File::create_new(to).map_err(GitError::NotRun)?;
-        let mut command = self.borrowing(repository);
+        let mut command = self.borrowing(repository)?;
         command.args(["archive", "--format=zip", "-1", id]).stdout(file).stderr(Stdio::piped());
         let child = command.spawn().map_err(GitError::NotRun)?;
         succeeded("archive", child.wait_with_output().await.map_err(GitError::NotRun)?).map(|_| ())
@@ -176,7 +173,8 @@ impl Git {
     }
 
     async fn status(&self, repository: &Repository, work_tree: &Path, git_dir: &Path, head: &str) -> Option<bool> {
-        self.make_empty(git_dir, repository.format, head).ok()?;
+        self.make().ok()?;
+        make_empty(git_dir, repository.format, head).ok()?;
         fs::create_dir_all(git_dir.join("info")).ok()?;
         let exclude = repository.common_dir.join("info/exclude");
         if exclude.is_file() {
@@ -196,6 +194,18 @@ impl Git {
         let output = command.output().await.ok()?;
         output.status.success().then_some(!output.stdout.is_empty())
     }
+}
+
+/// What git takes for a repository.
+pub(super) fn make_empty(directory: &Path, format: ObjectFormat, head: &str) -> io::Result<()> {
+    fs::create_dir_all(directory.join("objects/info"))?;
+    fs::create_dir_all(directory.join("refs"))?;
+    fs::write(directory.join("HEAD"), format!("{head}\n"))?;
+    let config = match format {
+        ObjectFormat::Sha1 => "[core]\n\trepositoryformatversion = 0\n",
+        ObjectFormat::Sha256 => "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n",
+    };
+    fs::write(directory.join("config"), config)
 }
 
 fn unreadable(repository: &Repository, error: &io::Error) -> RepositoryError {

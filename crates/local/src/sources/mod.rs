@@ -87,13 +87,10 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// `scratch` is a directory of Penstock's own; what lies there is removed.
-    ///
-    /// # Errors
-    /// A directory that cannot be written.
-    pub fn new(scratch: &Path, artifacts: LocalArtifacts) -> io::Result<Self> {
-        let git = Arc::new(Git::new(scratch)?);
-        Ok(Self { artifacts, git, prepared: Prepared::default(), courtesy: commit::Courtesy::default() })
+    /// `scratch` is a directory of Penstock's own; what lies there is removed when git is first needed.
+    pub fn new(scratch: &Path, artifacts: LocalArtifacts) -> Self {
+        let (prepared, courtesy) = (Prepared::default(), commit::Courtesy::default());
+        Self { artifacts, git: Arc::new(Git::new(scratch)), prepared, courtesy }
     }
 
     /// Brings a source action's revision into its output artifact.
