@@ -15,5 +15,7 @@ mod deploy;
 mod invoke;
 #[path = "standins/process.rs"]
 mod process;
+#[path = "standins/runner.rs"]
+mod runner;
 #[path = "standins/sources.rs"]
 mod sources;

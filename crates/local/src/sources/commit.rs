@@ -122,7 +122,6 @@ impl Sources {
         sink: &Arc<LogSink>,
     ) -> Result<Arc<Ready>, SourceError> {
         let wanted = Wanted::Commit { objects: repository.common_dir.join("objects"), id: id.into() };
-        self.remark_changes(repository, sink);
         let make = async |file: PathBuf| {
             let (commit, archived) =
                 tokio::join!(self.git.commit(repository, id), self.git.archive(repository, id, &file));
@@ -131,7 +130,9 @@ impl Sources {
             let (sha256, size) = digest(file).await?;
             Ok(Made { sha256, size, created: Some(commit.committed), commit: Some(commit) })
         };
-        self.prepared.deliver(&self.artifacts, wanted, output, make).await
+        let ready = self.prepared.deliver(&self.artifacts, wanted, output, make).await?;
+        self.remark_changes(repository, sink);
+        Ok(ready)
     }
 
     async fn clone_of(
@@ -150,7 +151,6 @@ impl Sources {
             id: id.into(),
             refs: format!("{refs:?}"),
         };
-        self.remark_changes(repository, sink);
         let make = async |file: PathBuf| {
             let commit = known(repository, id, self.git.commit(repository, id).await?)?;
             let directory = self.artifacts.incoming();
@@ -158,7 +158,9 @@ impl Sources {
             let created = Some(commit.committed);
             Ok(Made { sha256: packed.sha256, size: packed.size, created, commit: Some(commit) })
         };
-        self.prepared.deliver(&self.artifacts, wanted, output, make).await
+        let ready = self.prepared.deliver(&self.artifacts, wanted, output, make).await?;
+        self.remark_changes(repository, sink);
+        Ok(ready)
     }
 
     /// Says in the log, in its own time, that uncommitted changes were not taken.
