@@ -1,0 +1,5 @@
+mod botocore;
+mod extensions;
+mod operations;
+mod routes;
+mod server;
