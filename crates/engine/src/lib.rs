@@ -4,6 +4,7 @@
 pub mod decide;
 pub mod event;
 pub mod explain;
+pub mod invariants;
 pub mod item;
 pub mod key;
 pub mod slice;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    ActionStatus, Condition, ConditionResult, ConditionSlot, ConditionStatus, ExecutionStatus, ExecutionType,
-    RetryMode, RetryTrigger, Stage, StageStatus,
+    ActionStatus, Condition, ConditionResult, ConditionSlot, ConditionStatus, ExecutionStatus, RetryMode, RetryTrigger,
+    Stage, StageStatus,
 };
 
 use super::draft::Draft;
@@ -184,9 +184,6 @@ fn check_overridable(execution: &Execution, stage: &StageExecution, over: &Overr
     };
     if execution.stop.is_some() || execution.cancel.is_some() {
         return refuse("The execution is being stopped or cancelled.");
-    }
-    if execution.kind == ExecutionType::Rollback && execution.status.is_terminal() {
-        return refuse("A rollback that failed cannot go on.");
     }
     let evaluating = stage.phase == phase && execution.status == ExecutionStatus::InProgress;
     let failed = stage.failed_in == Some(phase) && execution.status == ExecutionStatus::Failed;

@@ -91,10 +91,14 @@ impl<'a> Draft<'a> {
         self.slice.stage_part(version, stage)?.cloned().ok_or(Halt::Ignored(Reason::PipelineDeleted))
     }
 
-    /// The newest attempt of each action of a slot.
+    /// The newest attempt of each action of a slot. Those that wait for a place have none in this run of the stage yet.
     pub fn newest(&self, stage: &StageExecution, slot: Slot) -> Result<Vec<&'a ActionExecution>, Missing> {
         let all = self.slice.slot(stage.execution, &stage.stage, slot)?;
-        Ok(all.iter().filter(|action| stage.newest_attempt(slot, &action.key.name) == action.key.attempt).collect())
+        let newest = |action: &&ActionExecution| {
+            stage.newest_attempt(slot, &action.key.name) == action.key.attempt
+                && !stage.pending.contains(&action.key.name)
+        };
+        Ok(all.iter().filter(newest).collect())
     }
 
     pub fn create(&mut self, key: ItemKey, item: Item) {

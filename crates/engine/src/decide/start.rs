@@ -166,9 +166,7 @@ fn note_source(draft: &mut Draft<'_>, header: &Header, start: &Start) -> Result<
     let mut head = known.clone().unwrap_or_default();
     let stale = is_stale(&head, origin);
     if let (Some(before), Some(after)) = (&origin.before, &origin.after) {
-        // The newest push stays last: what continues it is newer, wherever it leads.
-        let place = if stale { head.pushes.len().saturating_sub(1) } else { head.pushes.len() };
-        head.pushes.insert(place, (before.clone(), after.clone()));
+        head.pushes.push((before.clone(), after.clone()));
         let excess = head.pushes.len().saturating_sub(PUSHES_REMEMBERED);
         head.pushes.drain(..excess);
     }
@@ -184,16 +182,29 @@ fn note_source(draft: &mut Draft<'_>, header: &Header, start: &Start) -> Result<
     Ok(stale && header.mode == ExecutionMode::Superseded)
 }
 
-/// Older means: a smaller sequencer; a push whose `after` is the `before` of one seen, unless it continues the newest (a
-/// branch set back). What cannot be compared is newer.
+/// Older means: a smaller sequencer; a push whose `after` is the `before` of one seen. What cannot be compared is newer.
 fn is_stale(head: &SourceHead, origin: &Origin) -> bool {
     let sequenced = match (&origin.sequencer, &head.sequencer) {
         (Some(new), Some(known)) => sequencer_less(new, known),
         (Some(_) | None, None) | (None, Some(_)) => false,
     };
-    let continues = head.pushes.last().is_some_and(|(_, after)| origin.before.as_ref() == Some(after));
-    let seen = |after: &String| head.pushes.iter().any(|(before, _)| before == after);
-    sequenced || !continues && origin.after.as_ref().is_some_and(seen)
+    let pushed = origin.after.as_deref().is_some_and(|after| leads_past(head, after, origin.before.as_deref()));
+    sequenced || pushed
+}
+
+/// Whether pushes seen led on from `after`, and not back to where this push began: a branch that is set back runs in a
+/// circle, in which nothing is older.
+fn leads_past(head: &SourceHead, after: &str, began: Option<&str>) -> bool {
+    let mut reached = vec![after];
+    let mut place = 0;
+    while let Some(commit) = reached.get(place).copied() {
+        let further = head.pushes.iter().filter(|(before, _)| before == commit).map(|(_, after)| after.as_str());
+        let new: Vec<&str> = further.filter(|commit| !reached.contains(commit)).collect();
+        reached.extend(new);
+        place += 1;
+    }
+    let led_on = head.pushes.iter().any(|(before, _)| before == after);
+    led_on && !began.is_some_and(|began| reached.contains(&began))
 }
 
 /// S3's sequencers are compared as text after the shorter was padded with zeros on its right.

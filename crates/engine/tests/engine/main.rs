@@ -1,0 +1,7 @@
+//! What `decide` does, told in scripts, and what must always hold.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a script that makes no sense ends the test")]
+
+mod pipelines;
+mod play;
+mod scenarios;
+mod world;
