@@ -99,7 +99,6 @@ impl Git {
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_ALLOW_PROTOCOL", "")
-            .env("HOME", "/nonexistent")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .kill_on_drop(true);

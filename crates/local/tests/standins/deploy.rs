@@ -47,7 +47,10 @@ async fn an_artifact_is_extracted_below_its_key_and_leaves_other_files() {
     assert_eq!(fs::read_to_string(site.join("v1/latest")).unwrap(), "new");
     assert!(outcome.summary.unwrap().starts_with("3 files to "));
     assert!(place.log(&request).contains("CannedACL means nothing for a directory"));
-    // Again: it replaces itself.
+    // Again, over what a killed process left: it replaces itself.
+    let left = site.join(format!(".penstock-{}", request.action.id));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("half"), "x").unwrap();
     assert_succeeded(&run(&place, &request).await);
     assert_eq!(fs::read_dir(&site).unwrap().count(), 2, "nothing is left beside");
 }
