@@ -4,12 +4,15 @@
 mod args;
 mod client;
 mod declaration;
+mod doctor;
+mod environment;
 mod exit;
 mod generate;
 mod init;
 mod input;
 mod output;
 mod progress;
+mod run;
 mod snippet;
 mod validate;
 
@@ -21,6 +24,10 @@ use crate::args::{Cli, Command};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
+    // A supervising copy: nothing of the command is made for it.
+    if std::env::args_os().nth(1).is_some_and(|word| word == local::process::SUPERVISE) {
+        return ExitCode::from(u8::try_from(local::process::supervise()).unwrap_or(1));
+    }
     match dispatch(Cli::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => exit::report(&error).into(),
@@ -31,8 +38,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
+        Command::Run(args) => run::run(&args),
         Command::Client(command) => client::run(&command),
         other => anyhow::bail!("not built in yet: {other:?}"),
     }

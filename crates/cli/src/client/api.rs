@@ -6,6 +6,7 @@ use model::Timestamp;
 use serde_json::Value;
 
 use crate::args::ConnectArgs;
+use crate::environment;
 use crate::exit::Unusable;
 
 use super::credentials::{self, Credentials};
@@ -74,7 +75,12 @@ impl Api {
             .proxy(None)
             .user_agent(concat!("penstock/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.new_agent(), endpoint, credentials, region: region(args) })
+        Ok(Self {
+            agent: config.new_agent(),
+            endpoint,
+            credentials,
+            region: args.region.clone().unwrap_or_else(environment::region),
+        })
     }
 
     /// One of CodePipeline's operations.
@@ -133,15 +139,8 @@ impl Api {
 /// The address that arguments and environment name.
 pub fn endpoint_url(args: &ConnectArgs) -> String {
     let names = ["PENSTOCK_ENDPOINT_URL", "AWS_ENDPOINT_URL_CODEPIPELINE", "AWS_ENDPOINT_URL"];
-    let from_env = || names.into_iter().find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));
+    let from_env = || names.into_iter().find_map(environment::variable);
     args.endpoint_url.clone().or_else(from_env).unwrap_or_else(|| DEFAULT_ENDPOINT.into())
-}
-
-/// The region that arguments and environment name.
-fn region(args: &ConnectArgs) -> String {
-    let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-    let from_env = || names.into_iter().find_map(|name| std::env::var(name).ok().filter(|region| !region.is_empty()));
-    args.region.clone().or_else(from_env).unwrap_or_else(|| "us-east-1".into())
 }
 
 /// A server's address, taken apart.

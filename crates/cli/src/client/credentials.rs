@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::args::ConnectArgs;
+use crate::environment::variable;
 use crate::exit::Unusable;
 
 /// A pair of keys, perhaps with a session token. Never shown.
@@ -51,20 +52,21 @@ impl std::fmt::Display for Origin {
 /// # Errors
 /// None are found, or the file that is named cannot be used.
 pub fn find(args: &ConnectArgs) -> anyhow::Result<(Credentials, Origin)> {
-    let profile = args.profile.clone().or_else(|| env("AWS_PROFILE")).unwrap_or_else(|| "default".into());
+    let profile = args.profile.clone().or_else(|| variable("AWS_PROFILE")).unwrap_or_else(|| "default".into());
     if let Some(path) = &args.credentials {
         return from_file(path, &profile);
     }
     if args.profile.is_none()
-        && let (Some(access_key_id), Some(secret_access_key)) = (env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"))
+        && let (Some(access_key_id), Some(secret_access_key)) =
+            (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
     {
-        let session_token = env("AWS_SESSION_TOKEN");
+        let session_token = variable("AWS_SESSION_TOKEN");
         return Ok((Credentials { access_key_id, secret_access_key, session_token }, Origin::Environment));
     }
-    if let Some(path) = env("AWS_SHARED_CREDENTIALS_FILE") {
+    if let Some(path) = variable("AWS_SHARED_CREDENTIALS_FILE") {
         return from_file(Path::new(&path), &profile);
     }
-    let home = env("HOME").map(|home| Path::new(&home).join(".aws/credentials"));
+    let home = variable("HOME").map(|home| Path::new(&home).join(".aws/credentials"));
     let candidates = [Some(PathBuf::from(SERVED)), home];
     match candidates.into_iter().flatten().find(|path| path.is_file()) {
         Some(path) => from_file(&path, &profile),
@@ -82,10 +84,6 @@ fn from_file(path: &Path, profile: &str) -> anyhow::Result<(Credentials, Origin)
         .map_err(Unusable::new)
         .with_context(|| format!("cannot use the credentials file {}", path.display()))?;
     Ok((found, Origin::File(path.into(), profile.into())))
-}
-
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Reads one profile of an AWS-format file. Errors never quote a line: it may hold a secret.

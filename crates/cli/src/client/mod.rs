@@ -20,6 +20,7 @@ use crate::output::Look;
 
 pub use api::{Api, CallError, endpoint_url};
 pub use credentials::find as find_credentials;
+pub use watch::exit_of;
 
 /// Runs one of them.
 ///

@@ -11,6 +11,7 @@ mod worker;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use control::keys::Place;
 use control::ports::{ActionRunner, Clock, Entropy, Table};
 use control::{Control, Handoff, Ports};
@@ -114,14 +115,29 @@ impl Handoff for EndDrivers {
     }
 }
 
+/// Makes a directory that only its owner may look into.
+fn make_private(directory: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.with_context(|| format!("the data directory {} cannot be made", directory.display()))
+}
+
 impl Host {
+    /// Opens the data directory, ends what a killed process left running, and takes up where it was, with the local
+    /// stand-ins.
+    pub async fn open(options: HostOptions) -> anyhow::Result<Self> {
+        Self::open_with(options, |parts| Arc::new(crate::runner::LocalRunner::new(parts))).await
+    }
+
     /// Opens the data directory, ends what a killed process left running, and takes up where it was. Actions are run by
     /// what `runner` makes.
     pub async fn open_with(
-        options: HostOptions,
+        mut options: HostOptions,
         runner: impl FnOnce(RunnerParts) -> Arc<dyn ActionRunner>,
     ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&options.data)?;
+        make_private(&options.data)?;
+        // Programs run in directories of their own: what they are told must not depend on ours.
+        options.data = options.data.canonicalize()?;
         let place = Place { account: options.account.clone(), region: options.region.clone() };
         let (sender, inbox) = inbox::channel(place.clone());
         let table =

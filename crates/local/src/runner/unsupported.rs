@@ -25,6 +25,13 @@ pub struct Unsupported {
     pub add: String,
 }
 
+impl std::fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}): {}", self.path, self.action, self.what)?;
+        if self.add.is_empty() { Ok(()) } else { write!(f, "\n{}", self.add) }
+    }
+}
+
 /// Everything of a pipeline that cannot run, in the order of the declaration.
 pub fn unsupported(pipeline: &Pipeline, config: &LocalConfig) -> Vec<Unsupported> {
     let mut found = Vec::new();

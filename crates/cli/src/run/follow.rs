@@ -1,0 +1,421 @@
+//! Starts the execution and follows it to its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use control::rows::PipelineRef;
+use control::{Control, ControlError};
+use engine::{ActionExecution, Refusal, Start, Stop, TriggerDetail};
+use local::host::{Host, HostOptions, Published};
+use local::process::{OutputLine, SupervisorCommand};
+use model::{ExecutionId, Pipeline, PipelineName, Timestamp, TriggerType};
+use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::args::Format;
+use crate::client::exit_of;
+use crate::exit::{Exit, Unusable};
+use crate::progress::{self, Board, News, Places, State};
+
+use super::approvals::{Attendant, Attended};
+use super::prepare::Prepared;
+use super::view::View;
+
+/// The account that ARNs and events of a run name.
+const ACCOUNT: &str = "123456789012";
+/// The `source` of events.
+const EVENT_SOURCE: &str = "penstock.codepipeline";
+/// How often a live tree is redrawn.
+const REDRAW: Duration = Duration::from_millis(100);
+/// How long what an interrupted run left is waited for.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs what was prepared; how its execution ended.
+///
+/// # Errors
+/// This machine fails: the data directory, a port, a signal handler.
+pub async fn execute(prepared: Prepared, format: Format) -> anyhow::Result<Exit> {
+    let signals = Signals::new()?;
+    let host = open(&prepared).await?;
+    let outcome = Run::start(&host, &prepared, format, signals).await;
+    let outcome = match outcome {
+        Ok(run) => run.to_end().await,
+        Err(error) => Err(error),
+    };
+    let closed = host.close().await;
+    let exit = outcome?;
+    closed.context("the data directory could not be closed properly")?;
+    Ok(exit)
+}
+
+async fn open(prepared: &Prepared) -> anyhow::Result<Host> {
+    let options = HostOptions {
+        data: prepared.data.clone(),
+        config: prepared.config.clone(),
+        account: ACCOUNT.into(),
+        region: prepared.region.clone(),
+        event_source: EVENT_SOURCE.into(),
+        supervisor: SupervisorCommand::default(),
+    };
+    Host::open(options).await.map_err(|error| match error.downcast_ref() {
+        Some(local::table::OpenError::InUse { .. }) => Unusable::new(format!(
+            "another penstock is using the data directory {}: wait for it to end, or give this one its own with --data",
+            prepared.data.display()
+        ))
+        .into(),
+        _ => error,
+    })
+}
+
+/// Whom what is done here is done by.
+pub fn principal(control: &Control) -> String {
+    format!("arn:aws:iam::{}:user/{}", control.place().account, crate::environment::user())
+}
+
+struct Run {
+    control: Arc<Control>,
+    data: PathBuf,
+    pipeline: Pipeline,
+    reference: PipelineRef,
+    /// What is followed: the execution started, then rollbacks that it caused.
+    boards: Vec<Board>,
+    view: View,
+    attendant: Attendant,
+    events: mpsc::UnboundedReceiver<Arc<Value>>,
+    output: broadcast::Receiver<OutputLine>,
+    signals: Signals,
+    interrupts: u32,
+}
+
+impl Run {
+    async fn start(host: &Host, prepared: &Prepared, format: Format, signals: Signals) -> anyhow::Result<Self> {
+        let control = host.control().clone();
+        end_leftovers(&control).await?;
+        let name = prepared.pipeline.name.clone();
+        declare(&control, &prepared.pipeline).await?;
+        let (events, output) = (forwarded(host.events()), host.output());
+        let start = Start {
+            trigger: TriggerDetail { kind: TriggerType::StartPipelineExecution, detail: principal(&control) },
+            origin: None,
+            variables: prepared.variables.clone(),
+            overrides: Vec::new(),
+        };
+        let id = control.start_pipeline_execution(&name, start, None).await.map_err(refused)?;
+        let reference = control.pipeline_ref(&name).await?;
+        let board = Board::new(&prepared.pipeline, &id.to_string(), control.now());
+        Ok(Self {
+            attendant: Attendant::new(control.clone(), reference.clone(), prepared.approve.clone()),
+            control,
+            data: prepared.data.clone(),
+            pipeline: prepared.pipeline.clone(),
+            reference,
+            boards: vec![board],
+            view: View::new(format),
+            events,
+            output,
+            signals,
+            interrupts: 0,
+        })
+    }
+
+    async fn to_end(mut self) -> anyhow::Result<Exit> {
+        let mut tick = tokio::time::interval(REDRAW);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => {
+                    let event = event.context("the events of the host ended")?;
+                    if self.take_event(&event).await? {
+                        break;
+                    }
+                }
+                () = self.signals.recv() => self.interrupt().await?,
+                line = self.output.recv() => if let Ok(line) = line { self.take_output(&line) },
+                _ = tick.tick() => self.tick().await?,
+            }
+        }
+        self.finish().await
+    }
+
+    /// Takes in an event; whether nothing more is to come.
+    async fn take_event(&mut self, event: &Value) -> anyhow::Result<bool> {
+        // The output of an action that ended lies there already.
+        while let Ok(line) = self.output.try_recv() {
+            self.take_output(&line);
+        }
+        let now = self.control.now();
+        if event["detail"]["pipeline"] != self.pipeline.name.as_str() {
+            return Ok(false);
+        }
+        self.view.event(event);
+        let news = self.board().apply(event, now);
+        self.view.news(self.boards.last().unwrap_or(&self.boards[0]), news, now);
+        if let News::Action(stage, action) = news {
+            let row = &self.board().stages[stage].actions[action];
+            if row.is_approval && row.state == State::InProgress {
+                self.attend().await?;
+            }
+        }
+        if news == News::Execution && self.board().state.is_over() {
+            return self.is_over().await;
+        }
+        Ok(false)
+    }
+
+    fn board(&mut self) -> &mut Board {
+        let last = self.boards.len() - 1;
+        &mut self.boards[last]
+    }
+
+    fn take_output(&mut self, line: &OutputLine) {
+        let id = line.key.execution.to_string();
+        if let Some(board) = self.boards.iter_mut().find(|board| board.execution == id) {
+            board.output(line.key.stage.as_str(), line.key.name.as_str(), &line.line);
+        }
+    }
+
+    /// Whether the execution has ended for good; a rollback that took its place is followed instead.
+    async fn is_over(&mut self) -> anyhow::Result<bool> {
+        let name = &self.pipeline.name;
+        let (executions, _) = self.control.list_pipeline_executions(name, None, 5, None).await?;
+        let ours = self.board().execution.clone();
+        if executions.iter().any(|execution| execution.id.to_string() == ours && !execution.status.is_terminal()) {
+            // It runs again already: an automatic retry.
+            return Ok(false);
+        }
+        let Some(rollback) = executions.into_iter().find(|execution| !execution.status.is_terminal()) else {
+            return Ok(true);
+        };
+        let now = self.control.now();
+        let shown = self.board().clone();
+        self.view.settle(&shown, now);
+        self.view.say(&format!("{} {}: rolling back as execution {}", ours, shown.state.as_str(), rollback.id));
+        let mut board = Board::new(&self.pipeline, &rollback.id.to_string(), now);
+        board.stages.retain(|stage| rollback.plan.iter().any(|planned| planned.stage == stage.name.as_str()));
+        self.boards.push(board);
+        Ok(false)
+    }
+
+    async fn tick(&mut self) -> anyhow::Result<()> {
+        let waits = |action: &progress::ActionRow| action.is_approval && action.state == State::InProgress;
+        if self.board().actions().any(|(_, action)| waits(action) && action.note.is_empty()) {
+            self.attend().await?;
+        }
+        let now = self.control.now();
+        self.explain_rest().await;
+        let last = self.boards.len() - 1;
+        self.view.draw(&self.boards[last], now);
+        Ok(())
+    }
+
+    /// Says what an execution waits for in which no action runs: a condition, a transition.
+    async fn explain_rest(&mut self) {
+        if !matches!(self.view, View::Live(..)) || self.interrupts > 0 {
+            return;
+        }
+        let rests = !self.board().actions().any(|(_, action)| action.state == State::InProgress);
+        let id = self.board().execution.parse::<ExecutionId>();
+        let footer = match id {
+            Ok(id) if rests => match self.control.explain(&self.pipeline.name, id).await {
+                Ok(reasons) => reasons.first().map(|why| progress::clean(&why.to_string())),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        self.board().footer = footer;
+    }
+
+    async fn attend(&mut self) -> anyhow::Result<()> {
+        let actions = self.actions().await?;
+        for attended in self.attendant.attend(&actions, &self.data).await? {
+            let (path, note, text) = match attended {
+                Attended::Approved(path) => {
+                    let text = format!("{path} approved by --approve");
+                    (path, "approved by --approve".to_owned(), text)
+                }
+                Attended::Link(path, url) => {
+                    let text = format!("{path} waits for an approval: {url}");
+                    (path, "waits for an approval: open the link above".to_owned(), text)
+                }
+            };
+            self.view.say(&text);
+            if let Some(row) = self.board().action_mut(&path.stage, &path.action) {
+                row.note = note;
+            }
+        }
+        Ok(())
+    }
+
+    async fn actions(&mut self) -> anyhow::Result<Vec<ActionExecution>> {
+        let id: ExecutionId = self.board().execution.parse()?;
+        Ok(self.control.actions_of(self.reference.id, id).await?)
+    }
+
+    /// Ctrl-C once: stops when what runs has ended; again: leaves it; again: ends at once.
+    async fn interrupt(&mut self) -> anyhow::Result<()> {
+        self.interrupts += 1;
+        if self.interrupts > 2 {
+            std::process::exit(130);
+        }
+        let abandon = self.interrupts == 2;
+        let stop = Stop {
+            execution: self.board().execution.parse()?,
+            abandon,
+            reason: Some(if abandon { "Ctrl-C twice" } else { "Ctrl-C" }.into()),
+        };
+        match self.control.stop_pipeline_execution(&self.pipeline.name, stop).await {
+            // It has ended meanwhile, or is stopping already.
+            Ok(()) | Err(ControlError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let text = if abandon {
+            "stopping: the actions in progress are abandoned"
+        } else {
+            "stopping when the actions in progress have ended; Ctrl-C again abandons them"
+        };
+        self.board().footer = Some(text.into());
+        if !matches!(self.view, View::Live(..)) {
+            self.view.say(text);
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> anyhow::Result<Exit> {
+        let now = self.control.now();
+        self.board().footer = None;
+        let last = self.boards.len() - 1;
+        self.view.settle(&self.boards[last], now);
+        let mut text = String::new();
+        for board in &self.boards {
+            let id: ExecutionId = board.execution.parse()?;
+            let actions = self.control.actions_of(self.reference.id, id).await?;
+            text.push_str(&progress::failures(board, self.view.look(), |row| self.log_of(&actions, row)));
+        }
+        let logs = self.data.join("logs").join(self.pipeline.name.as_str()).join(&self.boards[0].execution);
+        let artifacts = self.data.join("artifacts");
+        let places = Places { data: &self.data, artifacts: &artifacts, logs: &logs };
+        text.push_str(&progress::summary(&self.boards[0], places, now, self.view.look()));
+        for rollback in &self.boards[1..] {
+            let stages: Vec<&str> = rollback.stages.iter().map(|stage| stage.name.as_str()).collect();
+            let (stages, state) = (stages.join(", "), rollback.state.as_str());
+            text.push_str(&format!("  rolled back {stages} as execution {}: {state}\n", rollback.execution));
+        }
+        self.view.close(&text);
+        Ok(if self.interrupts > 0 { Exit::Interrupted } else { exit_of(self.boards[0].state) })
+    }
+
+    fn log_of(&self, actions: &[ActionExecution], row: &progress::ActionRow) -> Option<String> {
+        let id = row.id.as_deref()?;
+        let log = actions.iter().find(|action| action.id.to_string() == id)?.log.as_ref()?;
+        let path = self.data.join(&log.location);
+        path.exists().then(|| path.display().to_string())
+    }
+}
+
+/// Ends what an interrupted run left: two executions at once would wait for each other's stages.
+async fn end_leftovers(control: &Control) -> anyhow::Result<()> {
+    let started = std::time::Instant::now();
+    loop {
+        let mut live = 0;
+        let (pipelines, _) = control.list_pipelines(None, 1000).await?;
+        for pipeline in pipelines {
+            live += end_executions(control, &pipeline.name).await?;
+        }
+        if live == 0 {
+            return Ok(());
+        }
+        if started.elapsed() > LEFTOVER_PATIENCE {
+            anyhow::bail!(
+                "an execution that an earlier run left does not end; remove the data directory to start afresh"
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn end_executions(control: &Control, name: &PipelineName) -> anyhow::Result<usize> {
+    let (executions, _) = control.list_pipeline_executions(name, None, 100, None).await?;
+    let live: Vec<ExecutionId> =
+        executions.iter().filter(|execution| !execution.status.is_terminal()).map(|execution| execution.id).collect();
+    for id in &live {
+        let reason = Some("its penstock run was interrupted".to_owned());
+        match control.stop_pipeline_execution(name, Stop { execution: *id, abandon: true, reason }).await {
+            Ok(()) | Err(ControlError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(live.len())
+}
+
+/// Creates the pipeline, or updates it where the file says something else than an earlier run's.
+async fn declare(control: &Control, pipeline: &Pipeline) -> anyhow::Result<()> {
+    let plain = |pipeline: &Pipeline| Pipeline { version: None, ..pipeline.clone() };
+    match control.get_pipeline(&pipeline.name, None).await {
+        Ok(Some(stored)) if plain(&stored.declaration) == plain(pipeline) => {}
+        Ok(_) => {
+            control.update_pipeline(plain(pipeline)).await.map_err(refused)?;
+        }
+        Err(ControlError::Refused(Refusal::PipelineNotFound)) => {
+            control.create_pipeline(plain(pipeline)).await.map_err(refused)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// A refusal before anything runs is a fault of the input.
+fn refused(error: ControlError) -> anyhow::Error {
+    match error {
+        ControlError::Refused(Refusal::Invalid(message)) => Unusable::new(message).into(),
+        other => other.into(),
+    }
+}
+
+/// Events in a queue without an end: a slow reader of standard output must not make any be missed.
+fn forwarded(mut events: broadcast::Receiver<Published>) -> mpsc::UnboundedReceiver<Arc<Value>> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            match events.recv().await {
+                Ok(published) => {
+                    if sender.send(published.envelope).is_err() {
+                        return;
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    });
+    receiver
+}
+
+/// What asks a run to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
