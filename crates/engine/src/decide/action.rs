@@ -109,6 +109,11 @@ fn timed_out() -> Outcome {
 }
 
 fn end(draft: &mut Draft<'_>, mut action: ActionExecution, outcome: &Outcome) -> Step {
+    // What fails before its claim, as a configuration that cannot be resolved, was told to nobody yet.
+    if action.drive == 0 {
+        action.started_at = draft.at;
+        draft.publish_action(&action, State::Started);
+    }
     action.external_id = outcome.external_id.clone().or(action.external_id);
     action.external_url = outcome.external_url.clone().or(action.external_url);
     action.summary = outcome.summary.clone().or(action.summary);

@@ -144,6 +144,8 @@ pub(super) fn retry(
     trigger: RetryTrigger,
 ) -> Step {
     stage.last_retry = Some(StageRetry { trigger, mode, at: draft.at });
+    // What came of its actions before is not said of them now.
+    stage.conditions.retain(|slot, _| *slot == ConditionSlot::BeforeEntry);
     resume(draft, execution, stage);
     let failed_in = stage.failed_in.take().unwrap_or(Phase::Actions(0));
     match (failed_in, mode) {

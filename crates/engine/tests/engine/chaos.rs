@@ -39,8 +39,8 @@ impl Chaos {
             79..=80 => self.roll_back(pick),
             81..=83 => self.override_condition(pick),
             84..=87 => self.set_transition(pick),
-            88 if pick % 4 == 0 => self.command(Command::Update(Box::new(self.pipeline.clone()))),
-            89 if pick % 8 == 0 => self.command(Command::Delete),
+            88 if pick.is_multiple_of(4) => self.command(Command::Update(Box::new(self.pipeline.clone()))),
+            89 if pick.is_multiple_of(8) => self.command(Command::Delete),
             90 => self.world.now = self.world.now.plus_millis(i64::try_from(pick % 3000).unwrap_or(0) * 60_000),
             91..=93 => self.decide_approval(pick),
             _ => self.stale(pick),
@@ -124,9 +124,9 @@ impl Chaos {
             self.world.stage(*execution, stage.as_str()).is_some_and(|stage| stage.failed_in.is_some())
         };
         let (failed, others): (Vec<_>, Vec<_>) = entered.partition(failed);
-        let of = if pick % 8 == 0 { others } else { failed };
+        let of = if pick.is_multiple_of(8) { others } else { failed };
         let Some((execution, stage)) = chosen(&of, pick / 8).cloned() else { return };
-        let mode = if pick % 2 == 0 { RetryMode::AllActions } else { RetryMode::FailedActions };
+        let mode = if pick.is_multiple_of(2) { RetryMode::AllActions } else { RetryMode::FailedActions };
         self.command(Command::Retry(Retry { execution, stage, mode }));
     }
 
@@ -144,13 +144,13 @@ impl Chaos {
         else {
             return;
         };
-        let condition = if pick % 2 == 0 { ConditionSlot::BeforeEntry } else { ConditionSlot::OnSuccess };
+        let condition = if pick.is_multiple_of(2) { ConditionSlot::BeforeEntry } else { ConditionSlot::OnSuccess };
         self.command(Command::Override(Override { execution, stage, condition }));
     }
 
     fn set_transition(&mut self, pick: usize) {
         let Some(stage) = chosen(&self.stages(), pick / 4).cloned() else { return };
-        let side = if pick % 2 == 0 { TransitionSide::Inbound } else { TransitionSide::Outbound };
+        let side = if pick.is_multiple_of(2) { TransitionSide::Inbound } else { TransitionSide::Outbound };
         let disable = (pick % 4 > 1).then(|| "a freeze".to_owned());
         self.command(Command::SetTransition(SetTransition { stage, side, disable, by: String::new() }));
     }
@@ -279,7 +279,9 @@ impl Chaos {
         }
         for action in self.world.actions().filter(|action| !action.is_rule()) {
             let states = told.remove(&action.id.to_string()).unwrap_or_default();
-            let begun: &[State] = if action.drive > 0 { &[State::Started] } else { &[] };
+            let unclaimed =
+                matches!(action.status, ActionStatus::Cancelled | ActionStatus::Abandoned) && action.drive == 0;
+            let begun: &[State] = if unclaimed { &[] } else { &[State::Started] };
             assert_eq!(states, [begun, &[State::of_action(action.status)]].concat(), "{:?}", action.key);
         }
         for (name, states) in told {

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a script that makes no sense ends the test")]
 
 mod chaos;
+mod matrix;
 mod pipelines;
 mod play;
 mod properties;

@@ -196,6 +196,18 @@ impl Play {
         self.world.numbered.get(place - 1).copied().unwrap_or_else(|| panic!("there is no {number}"))
     }
 
+    /// The number of an execution.
+    pub fn number(&self, id: ExecutionId) -> String {
+        format!("#{}", self.world.numbered.iter().position(|known| *known == id).map_or(0, |place| place + 1))
+    }
+
+    /// As it is, with one more execution numbered.
+    pub fn numbered_with(&self, id: Option<ExecutionId>) -> Self {
+        let mut world = self.world.clone();
+        world.numbered.extend(id);
+        Self { world, told: self.told, dispatch: self.dispatch, rows: self.rows }
+    }
+
     /// The newest attempt at `B/x`, or `B/before:rule`; `B/x@1` is the first.
     pub fn key(&self, path: &str, number: &str) -> Option<ActionKey> {
         let (path, attempt) = path.split_once('@').map_or((path, None), |(path, attempt)| (path, Some(attempt)));
@@ -301,12 +313,12 @@ impl Play {
 
     /// A state change as scripts write it.
     pub fn named(&self, change: &StateChange) -> String {
-        let number = self.world.numbered.iter().position(|id| *id == change.execution).map_or(0, |place| place + 1);
+        let number = self.number(change.execution);
         let state = change.state.as_str();
         match &change.subject {
-            Subject::Pipeline { .. } => format!("#{number} {state}"),
-            Subject::Stage { stage, .. } => format!("#{number} {stage} {state}"),
-            Subject::Action(action) => format!("#{number} {}/{} {state}", action.stage, action.action),
+            Subject::Pipeline { .. } => format!("{number} {state}"),
+            Subject::Stage { stage, .. } => format!("{number} {stage} {state}"),
+            Subject::Action(action) => format!("{number} {}/{} {state}", action.stage, action.action),
         }
     }
 }

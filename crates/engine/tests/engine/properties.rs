@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn whatever_happens_everything_holds_and_comes_to_its_end(text in stages(FAILURES), mode in modes(), steps in steps(160)) {
         let mut chaos = Chaos::new(pipeline(&text, mode));
-        chaos.world.twice = steps.len() % 4 == 0;
+        chaos.world.twice = steps.len().is_multiple_of(4);
         for step in steps {
             chaos.step(step);
         }
@@ -120,7 +120,7 @@ fn finals(mut world: World, starts: usize, outcomes: u64, picks: &[u16]) -> BTre
 fn outcome(world: &World, key: &ActionKey, outcomes: u64) -> Outcome {
     let name = format!("{} {} {:?} {} {}", label(world, key.execution), key.stage, key.slot, key.name, key.attempt);
     let hash = name.bytes().fold(outcomes | 1, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    if (hash >> 32) % 5 == 0 { Outcome::failed("JobFailed", "it broke") } else { Outcome::default() }
+    if (hash >> 32).is_multiple_of(5) { Outcome::failed("JobFailed", "it broke") } else { Outcome::default() }
 }
 
 /// An execution by what began it, for ids and ordinals of rollbacks depend on the order.

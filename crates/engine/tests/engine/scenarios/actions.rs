@@ -180,3 +180,44 @@ fn the_start_of_fifty_parallel_actions_fits_sixty_writes() {
         }
     }
 }
+
+/// An action that fails before its driver claimed it is told as started and failed.
+#[test]
+fn what_fails_before_its_claim_has_started() {
+    play(
+        "given A(s) -> B(x)
+         start #1
+         hold dispatch
+         A/s of #1 fails with ConfigurationError
+         then events: #1 STARTED | #1 A STARTED | #1 A/s STARTED | #1 A/s FAILED | #1 A FAILED | #1 FAILED",
+    );
+}
+
+/// 13: the limits of the action types.
+#[test]
+fn every_type_has_its_limit() {
+    use model::{ActionTypeId, Category, Owner};
+    let minutes = |category, owner, provider: &str| {
+        let version = "1".to_owned();
+        engine::timeouts::default_minutes(&ActionTypeId { category, owner, provider: provider.into(), version })
+    };
+    let (hour, day) = (60, 24 * 60);
+    for (category, provider, expected) in [
+        (Category::Deploy, "CloudFormation", 3 * day),
+        (Category::Deploy, "CodeDeploy", 5 * day),
+        (Category::Deploy, "CodeDeployToECS", 5 * day),
+        (Category::Deploy, "S3", 90),
+        (Category::Deploy, "ECS", hour),
+        (Category::Invoke, "Lambda", day),
+        (Category::Invoke, "StepFunctions", 7 * day),
+        (Category::Build, "CodeBuild", 36 * hour),
+        (Category::Test, "CodeBuild", 8 * hour),
+        (Category::Approval, "Manual", 7 * day),
+        (Category::Compute, "Commands", 55),
+        (Category::Source, "S3", hour),
+    ] {
+        assert_eq!(minutes(category, Owner::Aws, provider), expected, "{category} {provider}");
+    }
+    assert_eq!(minutes(Category::Deploy, Owner::Custom, "Mine"), day);
+    assert_eq!(minutes(Category::Test, Owner::Custom, "Mine"), day);
+}

@@ -142,6 +142,7 @@ fn a_failed_on_success_condition_can_be_retried() {
          B/success:r of #1 fails
          then #1 is Failed
          retry B of #1 with ALL_ACTIONS
+         then ON_SUCCESS of B for #1 is absent
          then B/x of #1 is in attempt 2
          B/x of #1 succeeds
          B/success:r of #1 succeeds
