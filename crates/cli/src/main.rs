@@ -13,6 +13,7 @@ mod input;
 mod output;
 mod progress;
 mod run;
+mod serve;
 mod snippet;
 mod validate;
 
@@ -43,6 +44,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Man(args) => generate::man(&args),
         Command::Run(args) => run::run(&args),
         Command::Client(command) => client::run(&command),
-        other => anyhow::bail!("not built in yet: {other:?}"),
+        Command::Serve(args) => serve::run(&args),
     }
 }

@@ -7,6 +7,8 @@ mod view;
 
 use anyhow::Context;
 
+pub use follow::explain_open;
+
 use crate::args::RunArgs;
 use crate::exit::Exit;
 

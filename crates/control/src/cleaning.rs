@@ -42,6 +42,7 @@ impl Control {
         let seed = self.ports.entropy.seed();
         let again = WorkRow {
             id: seed.id("clean"),
+            region: self.place().region.clone(),
             pipeline: row.pipeline.clone(),
             due: self.now().plus_millis(after_millis),
             task: Task::Clean,

@@ -125,7 +125,13 @@ impl Committing<'_> {
         match (&work, due) {
             (engine::Work::Due(key), Some(due)) => {
                 let id = deadline_row_id(self.pipeline.id, key);
-                WorkRow { id, pipeline: self.pipeline.clone(), due, task: Task::Engine(work) }
+                WorkRow {
+                    id,
+                    region: self.place.region.clone(),
+                    pipeline: self.pipeline.clone(),
+                    due,
+                    task: Task::Engine(work),
+                }
             }
             (_, due) => self.row(Task::Engine(work), due.unwrap_or(self.at), index),
         }
@@ -133,7 +139,7 @@ impl Committing<'_> {
 
     fn row(&self, task: Task, due: Timestamp, index: usize) -> WorkRow {
         let id = self.seed.id(&format!("row/{}/{index}", self.round));
-        WorkRow { id, pipeline: self.pipeline.clone(), due, task }
+        WorkRow { id, region: self.place.region.clone(), pipeline: self.pipeline.clone(), due, task }
     }
 
     fn cancel_due(&self, key: &ActionKey, due: Timestamp) -> Write {
@@ -156,7 +162,13 @@ impl Committing<'_> {
                 change: StateChange::clone(change),
             };
             let entries = batch.iter().enumerate().map(entry).collect();
-            let row = PublicationRow { id, pipeline: self.pipeline.clone(), at: self.at, entries };
+            let row = PublicationRow {
+                id,
+                region: self.place.region.clone(),
+                pipeline: self.pipeline.clone(),
+                at: self.at,
+                entries,
+            };
             writes.push(put_always(row.key(self.place), encode(&row)?));
         }
         Ok(writes)

@@ -14,6 +14,7 @@ use crate::artifact_keys::artifact_key;
 use crate::control::{Applied, Control, ControlError};
 use crate::keys;
 use crate::load::Loaded;
+use crate::logs::log_location;
 use crate::ports::{ActionReply, ActionRequest, Condition, Key, Write, artifact_location};
 use crate::rows::{PipelineRef, Task, WorkRow};
 use crate::stored::{decode, encode};
@@ -57,7 +58,7 @@ impl Control {
             drive,
             inputs: prepared.inputs.clone(),
             outputs: prepared.outputs.clone(),
-            log: Some(log_location(&action)),
+            log: Some(LogLocation { kind: "file".into(), location: log_location(&action.pipeline, &action.key) }),
         };
         let event = self.event(What::Action(key.clone(), ActionReport::Claim(claim)));
         let extra = self.beside_claim(pipeline, &action, &prepared, event.seed)?;
@@ -341,7 +342,7 @@ impl Control {
             ActionReply::Ended(outcome) => self.complete_action(pipeline, key, *outcome, consumed).await,
             ActionReply::Pending { started, poll_at } => {
                 let event = self.event(What::Action(key.clone(), ActionReport::Started(started)));
-                let poll = poll_at.map(|due| poll_row(pipeline, key, due, event.seed));
+                let poll = poll_at.map(|due| self.poll_row(pipeline, key, due, event.seed));
                 let extra = poll.iter().map(|row| self.put_row(row)).collect::<Result<Vec<_>, _>>()?;
                 let applied = self.apply(pipeline, &event, consumed, &extra).await?;
                 if let (Applied::Ignored(engine::Reason::AlreadySo), Some(row)) = (&applied, &poll) {
@@ -350,6 +351,16 @@ impl Control {
                 }
                 Ok(applied)
             }
+        }
+    }
+
+    fn poll_row(&self, pipeline: &PipelineRef, key: &ActionKey, due: Timestamp, seed: model::Seed) -> WorkRow {
+        WorkRow {
+            id: seed.id("poll"),
+            region: self.place().region.clone(),
+            pipeline: pipeline.clone(),
+            due,
+            task: Task::Poll(key.clone()),
         }
     }
 
@@ -385,10 +396,6 @@ impl Control {
         let prepared = self.prepare(pipeline, &execution, &stage, &action).await?;
         Ok(Some(self.request(pipeline, &execution, action, prepared)))
     }
-}
-
-fn poll_row(pipeline: &PipelineRef, key: &ActionKey, due: Timestamp, seed: model::Seed) -> WorkRow {
-    WorkRow { id: seed.id("poll"), pipeline: pipeline.clone(), due, task: Task::Poll(key.clone()) }
 }
 
 /// The row that judges an action's stage: for hosts that find one was lost.
@@ -463,13 +470,4 @@ fn resolve(action: &mut Action, values: &[(String, StringMap)]) -> Result<(), St
         *text = references::resolve(text, &lookup).map_err(|unresolved| unresolved.to_string())?;
     }
     Ok(())
-}
-
-/// Where an action's output goes: below the data directory's `logs`.
-pub fn log_location(action: &ActionExecution) -> LogLocation {
-    let key = &action.key;
-    let rule = if action.is_rule() { "rule." } else { "" };
-    let location =
-        format!("{}/{}/{}.{rule}{}.{}.log", action.pipeline, key.execution, key.stage, key.name, key.attempt);
-    LogLocation { kind: "file".into(), location }
 }

@@ -1,13 +1,13 @@
 //! Where items lie: [`ItemKey`] to [`Key`] and back. A retired prefix stays reserved.
 //!
-//! Partitions (`pk`), all below `ACCOUNT/REGION/`:
+//! Partitions (`pk`); rows say their region themselves, so that one host consumes those of every region:
 //!
 //! | partition | holds |
 //! |---|---|
-//! | `p/PIPELINE-ID` | everything of one creation of a pipeline |
-//! | `names` | pipeline name → id and what a listing shows |
-//! | `w/SHARD` | work rows, by due time |
-//! | `o/SHARD` | publication rows |
+//! | `ACCOUNT/REGION/p/PIPELINE-ID` | everything of one creation of a pipeline |
+//! | `ACCOUNT/REGION/names` | pipeline name → id and what a listing shows |
+//! | `ACCOUNT/w/SHARD` | work rows, by due time |
+//! | `ACCOUNT/o/SHARD` | publication rows |
 //!
 //! Names hold no `#`, so that it separates.
 
@@ -51,7 +51,7 @@ impl Place {
 
     /// A partition of work rows.
     pub fn work(&self, shard: u8) -> String {
-        self.below(&format!("w/{shard:02}"))
+        format!("{}/w/{shard:02}", self.account)
     }
 
     /// A work row: those due first lie first.
@@ -61,7 +61,7 @@ impl Place {
 
     /// A partition of publication rows.
     pub fn publications(&self, shard: u8) -> String {
-        self.below(&format!("o/{shard:02}"))
+        format!("{}/o/{shard:02}", self.account)
     }
 
     /// A publication row.
@@ -71,7 +71,7 @@ impl Place {
 
     /// What kind of row lies in a partition, if it is one of rows.
     pub fn row_kind(&self, pk: &str) -> Option<RowKind> {
-        let rest = pk.strip_prefix(&self.account)?.strip_prefix('/')?.strip_prefix(&self.region)?;
+        let rest = pk.strip_prefix(&self.account)?;
         match rest.as_bytes() {
             [b'/', b'w', b'/', ..] => Some(RowKind::Work),
             [b'/', b'o', b'/', ..] => Some(RowKind::Publication),

@@ -9,6 +9,7 @@ pub mod executions;
 pub mod keys;
 pub mod limits;
 pub mod load;
+pub mod logs;
 pub mod pipelines;
 pub mod ports;
 pub mod rows;

@@ -129,6 +129,7 @@ impl Control {
         let event = self.event(What::Command(Command::Delete));
         let clean = WorkRow {
             id: event.seed.id("clean"),
+            region: self.place().region.clone(),
             pipeline: pipeline.clone(),
             due: event.at.plus_minutes(1),
             task: Task::Clean,

@@ -22,6 +22,8 @@ pub struct PipelineRef {
 pub struct WorkRow {
     /// Its id.
     pub id: Uuid,
+    /// The region of the pipeline.
+    pub region: String,
     /// The pipeline it belongs to.
     pub pipeline: PipelineRef,
     /// When.
@@ -58,6 +60,8 @@ pub const MAX_PUBLICATION: usize = 10;
 pub struct PublicationRow {
     /// Its id.
     pub id: Uuid,
+    /// The region of the pipeline.
+    pub region: String,
     /// The pipeline.
     pub pipeline: PipelineRef,
     /// The commit's time.

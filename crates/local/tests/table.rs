@@ -313,7 +313,7 @@ async fn rows_come_in_commit_order_across_restarts() {
             table.transact("x", &[delete("p", "row/x"), put("q", "row/z", 1, "z")]).await.unwrap();
         }
         let rows = table.rows_in_commit_order("p", "row/").unwrap();
-        let order: Vec<_> = rows.iter().map(|(key, _)| key.sk.trim_start_matches("row/")).collect();
+        let order: Vec<_> = rows.iter().map(|(_, key, _)| key.sk.trim_start_matches("row/")).collect();
         assert_eq!(order, expected, "opened {round} times before");
         table.close().await.unwrap();
     }

@@ -1,6 +1,6 @@
 //! Starts the execution and follows it to its end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,14 +60,19 @@ async fn open(prepared: &Prepared) -> anyhow::Result<Host> {
         event_source: EVENT_SOURCE.into(),
         supervisor: SupervisorCommand::default(),
     };
-    Host::open(options).await.map_err(|error| match error.downcast_ref() {
+    Host::open(options).await.map_err(|error| explain_open(error, &prepared.data))
+}
+
+/// Says of a data directory in use what to do.
+pub fn explain_open(error: anyhow::Error, data: &Path) -> anyhow::Error {
+    match error.downcast_ref() {
         Some(local::table::OpenError::InUse { .. }) => Unusable::new(format!(
             "another penstock is using the data directory {}: wait for it to end, or give this one its own with --data",
-            prepared.data.display()
+            data.display()
         ))
         .into(),
         _ => error,
-    })
+    }
 }
 
 /// Whom what is done here is done by.

@@ -90,7 +90,8 @@ fn a_pipeline_runs_to_its_end_and_says_where_everything_is() {
 #[test]
 fn a_failure_ends_with_1_and_shows_its_last_lines() {
     let script = "for n in $(seq 1 30); do echo line $n; done; exit 3";
-    let dir = project(&pipeline(&[("Build", &[commands("Compile", &[script])]), ("Never", &[commands("Ship", &["true"])])]));
+    let dir =
+        project(&pipeline(&[("Build", &[commands("Compile", &[script])]), ("Never", &[commands("Ship", &["true"])])]));
     let ended = run(dir.path(), &["run", "pipeline.json"]);
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     for needed in ["Build/Compile failed", "line 30", "line 11", "what to do:", "the whole output:", "1 not run"] {
@@ -101,7 +102,10 @@ fn a_failure_ends_with_1_and_shows_its_last_lines() {
 
 #[test]
 fn json_is_events_and_nothing_else() {
-    let dir = project(&pipeline(&[("Build", &[commands("Compile", &["echo not an event"])]), ("Gate", &[approval("SignOff")])]));
+    let dir = project(&pipeline(&[
+        ("Build", &[commands("Compile", &["echo not an event"])]),
+        ("Gate", &[approval("SignOff")]),
+    ]));
     let ended = run(dir.path(), &["run", "pipeline.json", "--format", "json", "--approve", "Gate/SignOff"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let events = events(&ended.stdout);

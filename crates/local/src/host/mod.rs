@@ -6,6 +6,7 @@
 mod inbox;
 mod publisher;
 mod recovery;
+pub mod regions;
 mod worker;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::artifacts::{Durability, LocalArtifacts};
 use crate::config::LocalConfig;
+use crate::host::regions::Regions;
 use crate::process::{OutputLine, SupervisorCommand};
 use crate::table::{Options, RedbTable};
 
@@ -73,6 +75,7 @@ pub struct Published {
 /// The control plane in one process.
 pub struct Host {
     control: Arc<Control>,
+    regions: Arc<Regions>,
     table: Arc<RedbTable>,
     events: broadcast::Sender<Published>,
     output: broadcast::Sender<OutputLine>,
@@ -161,8 +164,10 @@ impl Host {
             entropy: Arc::new(SystemEntropy),
             handoff: Arc::new(EndDrivers { runner: runner.clone(), tasks: tasks.clone() }),
         };
-        let control = Arc::new(Control::new(ports, place.clone()));
-        let host = Self { control, table, events, output, data: options.data, stop: CancellationToken::new(), tasks };
+        let regions = Arc::new(Regions::new(ports, options.account.clone()));
+        let control = regions.control(&options.region);
+        let host =
+            Self { control, regions, table, events, output, data: options.data, stop: CancellationToken::new(), tasks };
         host.start(runner, inbox, &options.event_source).await?;
         Ok(host)
     }
@@ -182,6 +187,7 @@ impl Host {
             events: self.events.clone(),
         };
         let worker = worker::Worker {
+            regions: self.regions.clone(),
             control: self.control.clone(),
             runner,
             tasks: self.tasks.clone(),
@@ -199,6 +205,16 @@ impl Host {
         &self.control
     }
 
+    /// The use cases in a region that a request names; none when it is no region's name.
+    pub fn in_region(&self, region: &str) -> Option<Arc<Control>> {
+        self.regions.named(region)
+    }
+
+    /// The control planes, for who outlives a borrow of the host.
+    pub fn regions(&self) -> Arc<Regions> {
+        self.regions.clone()
+    }
+
     /// The data directory.
     pub fn data(&self) -> &PathBuf {
         &self.data
@@ -207,6 +223,11 @@ impl Host {
     /// Every event from now on, in commit order.
     pub fn events(&self) -> broadcast::Receiver<Published> {
         self.events.subscribe()
+    }
+
+    /// Where events are sent: to subscribe for longer than a borrow of the host.
+    pub fn publisher(&self) -> broadcast::Sender<Published> {
+        self.events.clone()
     }
 
     /// Every line of output from now on.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use control::Control;
 use control::ports::{Condition, MAX_WRITES, PortError, Write};
-use control::rows::PublicationRow;
+use control::rows::{Entry, PublicationRow};
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -113,16 +113,7 @@ impl Publisher {
 
     async fn publish(&mut self, rows: &[PublicationRow]) -> Result<(), PortError> {
         self.control.table().flush().await?;
-        let place = self.control.place();
-        let place = wire::events::Place {
-            account: place.account.clone(),
-            region: place.region.clone(),
-            source: self.source.clone(),
-        };
-        let entries = rows.iter().flat_map(|row| &row.entries);
-        let envelopes: Vec<Arc<Value>> = entries
-            .map(|entry| Arc::new(wire::events::envelope(&entry.change, &place, &entry.id.to_string())))
-            .collect();
+        let envelopes: Vec<Arc<Value>> = rows.iter().flat_map(|row| self.envelopes(row)).collect();
         let sequences =
             self.log.append(&envelopes).map_err(|error| PortError::Unavailable(format!("the event log ({error})")))?;
         for (envelope, sequence) in envelopes.into_iter().zip(sequences) {
@@ -133,6 +124,16 @@ impl Publisher {
             self.remove(chunk).await?;
         }
         Ok(())
+    }
+
+    fn envelopes(&self, row: &PublicationRow) -> Vec<Arc<Value>> {
+        let place = wire::events::Place {
+            account: self.control.place().account.clone(),
+            region: row.region.clone(),
+            source: self.source.clone(),
+        };
+        let envelope = |entry: &Entry| wire::events::envelope(&entry.change, &place, &entry.id.to_string());
+        row.entries.iter().map(|entry| Arc::new(envelope(entry))).collect()
     }
 
     async fn remove(&self, rows: &[PublicationRow]) -> Result<(), PortError> {

@@ -28,7 +28,7 @@ pub async fn scan(table: &RedbTable, place: &Place) -> Result<Left, PortError> {
     let mut left = Left::default();
     let mut publications = Vec::new();
     for shard in 0..ROW_SHARDS {
-        for (key, stored) in table.rows_in_commit_order(&place.work(shard), "")? {
+        for (_, key, stored) in table.rows_in_commit_order(&place.work(shard), "")? {
             let row: WorkRow = decode(&stored.body, &key.sk)?;
             left.rows.push(RowAt { due: row.due, id: row.id });
             match &row.task {
@@ -37,13 +37,13 @@ pub async fn scan(table: &RedbTable, place: &Place) -> Result<Left, PortError> {
                 Task::Engine(_) | Task::Dispatch(_) | Task::Clean => {}
             }
         }
-        for (key, stored) in table.rows_in_commit_order(&place.publications(shard), "")? {
+        for (commit, key, stored) in table.rows_in_commit_order(&place.publications(shard), "")? {
             let row: PublicationRow = decode(&stored.body, &key.sk)?;
-            publications.push(row);
+            publications.push((commit, row));
         }
     }
-    publications.sort_by_key(|row: &PublicationRow| row.at);
-    left.publications = publications;
+    publications.sort_by_key(|(commit, _)| *commit);
+    left.publications = publications.into_iter().map(|(_, row)| row).collect();
     left.rows.sort();
     Ok(left)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use control::dispatch::Dispatched;
 use control::ports::{ActionReply, ActionRequest, ActionRunner};
-use control::rows::{PipelineRef, Task, WorkRow};
+use control::rows::{Task, WorkRow};
 use control::stored::decode;
 use control::{Control, ControlError};
 use engine::{ActionKey, Work};
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::inbox::{RowAt, RowNews};
 use super::recovery::{Left, TakeUp, after_crash};
+use super::regions::Regions;
 
 /// How long a row that failed waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -25,7 +26,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Consumes rows and drives actions.
 #[derive(Clone)]
 pub struct Worker {
-    /// The control plane.
+    /// The control planes.
+    pub regions: Arc<Regions>,
+    /// The one of the host's own region: table and clock are the same in all.
     pub control: Arc<Control>,
     /// Runs actions.
     pub runner: Arc<dyn ActionRunner>,
@@ -40,15 +43,16 @@ impl Worker {
     pub async fn take_up(&self, left: &Left) -> Result<(), ControlError> {
         for row in &left.claimed {
             let Task::Engine(Work::Due(key)) = &row.task else { continue };
-            let Some(action) = self.control.action(&row.pipeline, key).await? else { continue };
+            let control = self.regions.control(&row.region);
+            let Some(action) = control.action(&row.pipeline, key).await? else { continue };
             match after_crash(&action, &left.polled) {
                 TakeUp::Leave => {}
                 TakeUp::Again => {
-                    let dispatched = self.control.claim(&row.pipeline, key, action.drive + 1, None).await?;
-                    self.drive(&row.pipeline, dispatched);
+                    let dispatched = control.claim(&row.pipeline, key, action.drive + 1, None).await?;
+                    self.drive(row, dispatched);
                 }
                 TakeUp::Interrupted(outcome) => {
-                    self.control.complete_action(&row.pipeline, key, *outcome, None).await?;
+                    control.complete_action(&row.pipeline, key, *outcome, None).await?;
                 }
             }
         }
@@ -101,41 +105,42 @@ impl Worker {
         let key = self.control.place().work_row(at.due, at.id);
         let Some(stored) = self.control.table().get(&key).await? else { return Ok(()) };
         let row: WorkRow = decode(&stored.body, &key.sk)?;
+        let control = self.regions.control(&row.region);
         match &row.task {
-            Task::Engine(work) => self.control.consume(&row, work).await.map(|_| ()),
-            Task::Dispatch(keys) => self.dispatch(&row, keys).await,
-            Task::Poll(key) => self.poll(&row, key).await,
-            Task::Clean => self.control.clean(&row).await,
+            Task::Engine(work) => control.consume(&row, work).await.map(|_| ()),
+            Task::Dispatch(keys) => self.dispatch(&control, &row, keys).await,
+            Task::Poll(key) => self.poll(&control, &row, key).await,
+            Task::Clean => control.clean(&row).await,
         }
     }
 
-    async fn dispatch(&self, row: &WorkRow, keys: &[ActionKey]) -> Result<(), ControlError> {
+    async fn dispatch(&self, control: &Control, row: &WorkRow, keys: &[ActionKey]) -> Result<(), ControlError> {
         for (place, key) in keys.iter().enumerate() {
             let last = place + 1 == keys.len();
-            let dispatched = self.control.claim(&row.pipeline, key, 1, last.then_some(row)).await?;
-            self.drive(&row.pipeline, dispatched);
+            let dispatched = control.claim(&row.pipeline, key, 1, last.then_some(row)).await?;
+            self.drive(row, dispatched);
         }
         Ok(())
     }
 
-    fn drive(&self, pipeline: &PipelineRef, dispatched: Dispatched) {
+    fn drive(&self, row: &WorkRow, dispatched: Dispatched) {
         match dispatched {
             Dispatched::Nothing => {}
             Dispatched::Run(request) => {
-                let (worker, pipeline) = (self.clone(), pipeline.clone());
+                let (worker, row) = (self.clone(), row.clone());
                 self.tasks.spawn(async move {
                     let key = request.action.key.clone();
                     if worker.flush().await
                         && let Some(reply) = worker.unless_stopped(worker.runner.start(*request)).await
                     {
-                        worker.report(&pipeline, &key, reply, None).await;
+                        worker.report(&row, &key, reply, None).await;
                     }
                 });
             }
             Dispatched::Fail(key, outcome) => {
-                let (worker, pipeline) = (self.clone(), pipeline.clone());
+                let (worker, row) = (self.clone(), row.clone());
                 self.tasks.spawn(async move {
-                    worker.report(&pipeline, &key, ActionReply::Ended(outcome), None).await;
+                    worker.report(&row, &key, ActionReply::Ended(outcome), None).await;
                 });
             }
         }
@@ -163,8 +168,9 @@ impl Worker {
     }
 
     /// Reports until it is stored: an outcome is not to be lost.
-    async fn report(&self, pipeline: &PipelineRef, key: &ActionKey, reply: ActionReply, row: Option<&WorkRow>) {
-        while let Err(error) = self.control.report(pipeline, key, reply.clone(), row).await {
+    async fn report(&self, row: &WorkRow, key: &ActionKey, reply: ActionReply, consumed: Option<&WorkRow>) {
+        let control = self.regions.control(&row.region);
+        while let Err(error) = control.report(&row.pipeline, key, reply.clone(), consumed).await {
             tracing::error!(%error, stage = %key.stage, action = %key.name, "a report could not be stored; trying again");
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -173,9 +179,9 @@ impl Worker {
         }
     }
 
-    async fn poll(&self, row: &WorkRow, key: &ActionKey) -> Result<(), ControlError> {
-        let Some(request) = self.control.request_again(&row.pipeline, key).await? else {
-            return self.control.forget_row(Some(row)).await;
+    async fn poll(&self, control: &Control, row: &WorkRow, key: &ActionKey) -> Result<(), ControlError> {
+        let Some(request) = control.request_again(&row.pipeline, key).await? else {
+            return control.forget_row(Some(row)).await;
         };
         let (worker, row, key) = (self.clone(), row.clone(), key.clone());
         self.tasks.spawn(async move { worker.poll_and_report(*Box::new(request), &row, &key).await });
@@ -184,7 +190,7 @@ impl Worker {
 
     async fn poll_and_report(&self, request: ActionRequest, row: &WorkRow, key: &ActionKey) {
         if let Some(reply) = self.unless_stopped(self.runner.poll(request)).await {
-            self.report(&row.pipeline, key, reply, Some(row)).await;
+            self.report(row, key, reply, Some(row)).await;
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use engine::{ActionKey, Slot};
+use engine::ActionKey;
 use model::PipelineName;
 use tokio::sync::broadcast;
 
@@ -30,14 +30,7 @@ pub struct OutputLine {
 
 /// Where an action's log lies, relative to the data directory.
 pub fn log_location(pipeline: &PipelineName, key: &ActionKey) -> PathBuf {
-    // Dots separate the parts of the name, so that those of a name must not.
-    let plain = |name: &str| name.replace('%', "%25").replace('.', "%2E").replace('/', "%2F");
-    let slot = match key.slot {
-        Slot::RunOrder(_) => String::new(),
-        Slot::Rule(slot) => format!("{slot:?}."),
-    };
-    let file = format!("{}.{slot}{}.{}.log", plain(key.stage.as_str()), plain(key.name.as_str()), key.attempt);
-    Path::new("logs").join(plain(pipeline.as_str())).join(key.execution.to_string()).join(file)
+    control::logs::log_location(pipeline, key).into()
 }
 
 /// Where an action's log lies.
@@ -226,3 +219,7 @@ pub fn read_log(path: &Path, offset: u64, limit: usize) -> io::Result<LogChunk> 
     let next = offset + bytes.len() as u64;
     Ok(LogChunk { text: String::from_utf8_lossy(&bytes).into_owned(), next, at_end })
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

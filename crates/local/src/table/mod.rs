@@ -171,11 +171,11 @@ impl RedbTable {
     }
 
     /// A partition's items with this prefix, in the order of the transactions that last wrote them; within one, in the
-    /// order of keys. Reads all of them: for recovery.
+    /// order of keys, each with its transaction's place among all of the table. Reads all of them: for recovery.
     ///
     /// # Errors
     /// As of [`Table::query`].
-    pub fn rows_in_commit_order(&self, pk: &str, prefix: &str) -> Result<Vec<(Key, Stored)>, PortError> {
+    pub fn rows_in_commit_order(&self, pk: &str, prefix: &str) -> Result<Vec<(u64, Key, Stored)>, PortError> {
         check_query(&Query { pk: pk.into(), prefix: prefix.into(), after: None, limit: 1, backward: false })?;
         let stretch = Stretch::of(pk, prefix);
         let mut entries = Vec::new();
@@ -184,7 +184,11 @@ impl RedbTable {
             Ok(true)
         })?;
         entries.sort_by_key(|(_, entry)| entry.commit);
-        entries.into_iter().map(|(key, entry)| decode(&key, entry)).collect()
+        let row = |(key, entry): (Vec<u8>, overlay::Entry)| {
+            let commit = entry.commit;
+            decode(&key, entry).map(|(key, stored)| (commit, key, stored))
+        };
+        entries.into_iter().map(row).collect()
     }
 
     /// What was done since the opening.
