@@ -1,4 +1,5 @@
 //! One binary for all tests across crates.
 
 mod architecture;
+mod clients;
 mod support;

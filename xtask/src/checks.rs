@@ -7,7 +7,7 @@ use crate::{root, step, step_with};
 
 const CARGO_DENY: &str = "0.20.2";
 /// What the tests with real clients need of PyPI.
-const CLIENTS: &[&str] = &["boto3==1.40.11", "awscli==1.42.11"];
+const CLIENTS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3"];
 
 /// rustfmt, clippy with warnings as errors, cargo deny.
 pub fn lint() -> anyhow::Result<()> {
