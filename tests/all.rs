@@ -2,4 +2,5 @@
 
 mod architecture;
 mod clients;
+mod kill;
 mod support;

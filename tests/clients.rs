@@ -40,7 +40,7 @@ fn the_aws_command_line_lists_pipelines() {
     let mut command = Command::new(aws);
     command.args(["codepipeline", "list-pipelines", "--output", "json", "--endpoint-url", &server.endpoint]);
     command.env("AWS_SHARED_CREDENTIALS_FILE", directory.path().join("data/credentials"));
-    command.env("AWS_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env("AWS_DEFAULT_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
     let answer: serde_json::Value = serde_json::from_str(&succeed(&mut command)).expect("JSON");
     assert_eq!(answer, serde_json::json!({ "pipelines": [] }));
 }
