@@ -1,5 +1,4 @@
 //! How long a decision takes on pipelines of 10, 100 and 1,000 actions. History is no part of what a decision sees.
-#![expect(missing_docs, reason = "criterion's macros document nothing")]
 
 use std::collections::HashMap;
 use std::hint::black_box;
