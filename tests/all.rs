@@ -3,4 +3,5 @@
 mod architecture;
 mod clients;
 mod kill;
+mod readme;
 mod support;

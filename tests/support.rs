@@ -57,9 +57,14 @@ pub struct Served {
 impl Served {
     /// Starts `penstock serve` in a directory and waits until it takes requests.
     pub fn start(directory: &std::path::Path) -> Self {
+        Self::start_with(directory, "data")
+    }
+
+    /// The same with a data directory of another name.
+    pub fn start_with(directory: &std::path::Path, data: &str) -> Self {
         use std::io::BufRead as _;
         let mut child = std::process::Command::new(penstock())
-            .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data", data])
             .current_dir(directory)
             .stdout(std::process::Stdio::piped())
             .spawn()

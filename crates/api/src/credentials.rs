@@ -192,15 +192,15 @@ impl Profile {
     fn set(&mut self, name: &str, value: &str, line: usize) -> Result<(), (usize, String)> {
         let is_new = match name {
             "aws_access_key_id" => {
-                let is_key = (16..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric());
+                let is_key = (1..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric());
                 if !is_key {
-                    return Err((line, "aws_access_key_id must be 16 to 128 letters and digits".into()));
+                    return Err((line, "aws_access_key_id must be 1 to 128 letters and digits".into()));
                 }
                 self.access_key.replace(value.into()).is_none()
             }
             "aws_secret_access_key" => {
-                if value.len() < 16 {
-                    return Err((line, "aws_secret_access_key must have at least 16 characters".into()));
+                if value.is_empty() {
+                    return Err((line, "aws_secret_access_key must not be empty".into()));
                 }
                 self.secret.replace(Secret::new(value)).is_none()
             }
