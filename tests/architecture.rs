@@ -64,8 +64,13 @@ fn crates_depend_only_along_the_arrows() {
 fn libraries_stay_where_they_belong() {
     for (name, own) in dependencies() {
         for (library, allowed) in ONLY_IN {
-            let uses = own.iter().any(|dependency| dependency == library || (library.ends_with('-') && dependency.starts_with(library)));
-            assert!(!uses || allowed.contains(&name.as_str()), "{name} depends on {library}, which only {allowed:?} may");
+            let uses = own
+                .iter()
+                .any(|dependency| dependency == library || (library.ends_with('-') && dependency.starts_with(library)));
+            assert!(
+                !uses || allowed.contains(&name.as_str()),
+                "{name} depends on {library}, which only {allowed:?} may"
+            );
         }
     }
 }

@@ -29,10 +29,8 @@ fn next(state: &mut u64) -> u64 {
 }
 
 fn pipeline(trace: &Path, token: &str) -> Value {
-    let command = format!(
-        "echo \"$PENSTOCK_ACTION_EXECUTION_ID\" >> {0}\n(setsid sleep {token} &)\nsleep 0.1",
-        trace.display()
-    );
+    let command =
+        format!("echo \"$PENSTOCK_ACTION_EXECUTION_ID\" >> {0}\n(setsid sleep {token} &)\nsleep 0.1", trace.display());
     let action = |name: &str| {
         json!({"name": name, "inputArtifacts": [{"name": "Src"}], "commands": command.lines().collect::<Vec<_>>(),
             "actionTypeId": {"category": "Compute", "owner": "AWS", "provider": "Commands", "version": "1"}})

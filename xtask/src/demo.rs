@@ -30,7 +30,10 @@ pub fn demo() -> anyhow::Result<()> {
     run(&penstock, &repository)?;
     let took = started.elapsed();
     let deployed = check(&repository)?;
-    println!("\nThe pipeline ran in {:.2} s: source, parallel build and test, approval by signed URL, deploy.", took.as_secs_f64());
+    println!(
+        "\nThe pipeline ran in {:.2} s: source, parallel build and test, approval by signed URL, deploy.",
+        took.as_secs_f64()
+    );
     println!("Deployed, and its content checked: {}", deployed.display());
     println!("Look around:  {} history --data {}", penstock.display(), repository.join(".penstock").display());
     Ok(())
@@ -59,7 +62,8 @@ fn commit(repository: &Path) -> anyhow::Result<()> {
 }
 
 fn git(repository: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new("git").args(arguments).current_dir(repository).status().context("git could not be started")?;
+    let status =
+        Command::new("git").args(arguments).current_dir(repository).status().context("git could not be started")?;
     ensure!(status.success(), "git {} failed", arguments.join(" "));
     Ok(())
 }

@@ -67,7 +67,7 @@ impl Committing<'_> {
             match effect {
                 Effect::Work { work, due } => rows.push(self.work_row(work.clone(), *due, rows.len())),
                 Effect::Dispatch(keys) => rows.push(self.row(Task::Dispatch(keys.clone()), self.at, rows.len())),
-                Effect::Publish(change) => published.push(change),
+                Effect::Publish(change) => published.push(change.as_ref()),
                 Effect::EndDriver(key) => ended.push(key.clone()),
                 Effect::CancelDue(key, due) => writes.push(self.cancel_due(key, *due)),
             }
@@ -149,14 +149,14 @@ impl Committing<'_> {
 
     fn publications(
         &self,
-        published: &[&Box<StateChange>],
+        published: &[&StateChange],
         changed: &Changed,
         loaded: &Loaded,
     ) -> Result<Vec<Write>, PortError> {
         let mut writes = Vec::new();
         for (index, batch) in published.chunks(MAX_PUBLICATION).enumerate() {
             let id = self.seed.id(&format!("publication/{}/{index}", self.round));
-            let entry = |(place, change): (usize, &&Box<StateChange>)| Entry {
+            let entry = |(place, change): (usize, &&StateChange)| Entry {
                 id: Uuid::new_v5(&id, &[u8::try_from(place).unwrap_or(u8::MAX)]),
                 number: number(change, changed, loaded),
                 change: StateChange::clone(change),

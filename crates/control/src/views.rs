@@ -150,13 +150,11 @@ impl Control {
             let mut actions = self.actions_of(pipeline.id, execution.id).await?;
             actions.retain(|action| action.is_rule() == rules);
             actions.reverse();
-            let mut shown = skip;
-            for action in actions.into_iter().skip(skip) {
+            for (shown, action) in actions.into_iter().enumerate().skip(skip) {
                 if details.len() == limit {
                     return Ok((details, Some(ActionCursor { ordinal: execution.ordinal, shown })));
                 }
                 details.push(self.detail(&pipeline, action).await?);
-                shown += 1;
             }
             if only.is_some() {
                 return Ok((details, None));

@@ -80,6 +80,9 @@ fn version(found: Option<Node>) -> Result<(), String> {
     }
 }
 
+/// The primary artifact's files, where there are any, and those of secondary ones by name.
+type Artifacts = (Option<Selection>, Vec<(String, Selection)>);
+
 /// The fields of a mapping; each is taken once, and what remains is unknown.
 struct Fields {
     path: String,
@@ -211,7 +214,7 @@ impl Reader {
         Ok(Phase { name: Some(name), commands, finally, retries, after_failure })
     }
 
-    fn artifacts(&mut self, node: Option<Node>) -> Result<(Option<Selection>, Vec<(String, Selection)>), String> {
+    fn artifacts(&mut self, node: Option<Node>) -> Result<Artifacts, String> {
         let Some(node) = node else { return Ok((None, Vec::new())) };
         let mut fields = self.fields("artifacts", &node)?;
         let mut secondary = Vec::new();
