@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod run;
 mod serve;
+mod server;
 mod snippet;
 mod validate;
 

@@ -117,8 +117,10 @@ impl<'a> Watched<'a> {
         row.span.ended = millis(&detail["lastUpdateTime"]).map(Timestamp).filter(|_| row.state.is_over());
         row.note = progress::clean(result["externalExecutionSummary"].as_str().unwrap_or_default());
         let error = &result["errorDetails"];
-        let message = progress::clean(error["message"].as_str().unwrap_or_default());
-        row.error = error["code"].as_str().map(|code| (code.to_owned(), message));
+        row.error = None;
+        if let Some(code) = error["code"].as_str() {
+            row.fail(code, error["message"].as_str().unwrap_or_default());
+        }
         self.board.fold_stage(stage);
         News::Action(stage, action)
     }

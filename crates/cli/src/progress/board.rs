@@ -116,8 +116,8 @@ pub struct ActionRow {
     pub attempt: u32,
     /// What to tell of it: its summary, an approval's link.
     pub note: String,
-    /// Why it failed: code and message.
-    pub error: Option<(String, String)>,
+    /// Why it failed: code and the lines of the message.
+    pub error: Option<(String, Vec<String>)>,
     /// Its last lines of output, cleaned.
     pub tail: VecDeque<String>,
     /// Its execution's id.
@@ -295,18 +295,26 @@ impl ActionRow {
         self.span.note(state, now);
         self.id = detail["action-execution-id"].as_str().map(str::to_owned).or(self.id.take());
         let result = &detail["execution-result"];
-        let summary = clean(result["external-execution-summary"].as_str().unwrap_or_default());
+        let summary = result["external-execution-summary"].as_str().unwrap_or_default();
         match result["error-code"].as_str() {
-            Some(code) => self.error = Some((clean(code), summary)),
-            None if state.is_over() => self.note = summary,
+            Some(code) => self.fail(code, summary),
+            None if state.is_over() => self.note = clean(summary.lines().next().unwrap_or_default()),
             None => {}
         }
+    }
+
+    /// Takes in why it failed.
+    pub fn fail(&mut self, code: &str, message: &str) {
+        self.error = Some((clean(code), message.lines().map(clean).collect()));
     }
 
     /// What stands behind it in the tree: why it failed, its note, or its last line of output.
     pub fn remark(&self) -> String {
         if let Some((code, message)) = &self.error {
-            return if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
+            return match message.first() {
+                Some(first) => format!("{code}: {first}"),
+                None => code.clone(),
+            };
         }
         match self.tail.back() {
             Some(line) if self.note.is_empty() && !self.state.is_over() => line.clone(),

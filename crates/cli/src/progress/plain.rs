@@ -1,4 +1,4 @@
-//! Plain lines, where there is no terminal: each action's start and end, failures with their last lines.
+//! Plain lines, where there is no terminal: each action's start and end. Failures are told whole at the end.
 
 use std::fmt::Write;
 
@@ -44,11 +44,6 @@ fn action_lines(since: &str, stage: &str, action: &ActionRow, now: Timestamp) ->
         let _ = write!(text, ": {remark}");
     }
     text.push('\n');
-    if action.state == State::Failed {
-        for line in &action.tail {
-            let _ = writeln!(text, "          | {line}");
-        }
-    }
     text
 }
 

@@ -21,6 +21,9 @@ pub struct Places<'a> {
     pub logs: &'a Path,
 }
 
+/// What a runner writes before the lines of output that it quotes in a message.
+const QUOTED_OUTPUT: &str = "last lines of output:";
+
 /// Every failed action: why, its last lines, what to do.
 pub fn failures(board: &Board, look: Look, log_of: impl Fn(&ActionRow) -> Option<String>) -> String {
     let mut text = String::new();
@@ -28,7 +31,10 @@ pub fn failures(board: &Board, look: Look, log_of: impl Fn(&ActionRow) -> Option
         let title = format!("{}/{} failed", stage.name, action.name);
         let _ = writeln!(text, "\n{}", look.paint(BAD, &title));
         if let Some((code, message)) = &action.error {
-            let _ = writeln!(text, "  {code}: {message}");
+            // Runners quote the output's end in the message; here it stands below, and more of it.
+            let message = message.iter().take_while(|line| action.tail.is_empty() || *line != QUOTED_OUTPUT);
+            let message: Vec<&str> = message.map(String::as_str).collect();
+            let _ = writeln!(text, "  {code}: {}", message.join("\n  "));
         }
         let bar = if look.unicode { "│" } else { "|" };
         for line in &action.tail {

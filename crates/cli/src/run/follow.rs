@@ -10,7 +10,7 @@ use control::{Control, ControlError};
 use engine::{ActionExecution, Refusal, Start, Stop, TriggerDetail};
 use local::host::{Host, HostOptions, Published};
 use local::process::{OutputLine, SupervisorCommand};
-use model::{ExecutionId, Pipeline, PipelineName, Timestamp, TriggerType};
+use model::{ExecutionId, Ordinal, Pipeline, PipelineName, TriggerType};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
@@ -87,6 +87,8 @@ struct Run {
     reference: PipelineRef,
     /// What is followed: the execution started, then rollbacks that it caused.
     boards: Vec<Board>,
+    /// Of the execution started.
+    ordinal: Ordinal,
     view: View,
     attendant: Attendant,
     events: mpsc::UnboundedReceiver<Arc<Value>>,
@@ -110,14 +112,21 @@ impl Run {
         };
         let id = control.start_pipeline_execution(&name, start, None).await.map_err(refused)?;
         let reference = control.pipeline_ref(&name).await?;
+        let execution = control.execution(reference.id, id).await?.context("the execution started is not there")?;
         let board = Board::new(&prepared.pipeline, &id.to_string(), control.now());
         Ok(Self {
-            attendant: Attendant::new(control.clone(), reference.clone(), prepared.approve.clone()),
+            attendant: Attendant::new(
+                control.clone(),
+                reference.clone(),
+                prepared.data.clone(),
+                prepared.approve.clone(),
+            ),
             control,
             data: prepared.data.clone(),
             pipeline: prepared.pipeline.clone(),
             reference,
             boards: vec![board],
+            ordinal: execution.ordinal,
             view: View::new(format),
             events,
             output,
@@ -153,7 +162,7 @@ impl Run {
             self.take_output(&line);
         }
         let now = self.control.now();
-        if event["detail"]["pipeline"] != self.pipeline.name.as_str() {
+        if !self.is_ours(event).await? {
             return Ok(false);
         }
         self.view.event(event);
@@ -169,6 +178,18 @@ impl Run {
             return self.is_over().await;
         }
         Ok(false)
+    }
+
+    /// Whether an event is of the execution started here or of one after it: those are rollbacks, for nobody else starts
+    /// anything in this data directory. What an interrupted run left may still be told.
+    async fn is_ours(&mut self, event: &Value) -> anyhow::Result<bool> {
+        let Some(id) = event["detail"]["execution-id"].as_str() else { return Ok(false) };
+        if self.boards.iter().any(|board| board.execution == id) {
+            return Ok(true);
+        }
+        let Ok(id) = id.parse() else { return Ok(false) };
+        let found = self.control.execution(self.reference.id, id).await?;
+        Ok(found.is_some_and(|execution| execution.ordinal > self.ordinal))
     }
 
     fn board(&mut self) -> &mut Board {
@@ -236,7 +257,7 @@ impl Run {
 
     async fn attend(&mut self) -> anyhow::Result<()> {
         let actions = self.actions().await?;
-        for attended in self.attendant.attend(&actions, &self.data).await? {
+        for attended in self.attendant.attend(&actions).await? {
             let (path, note, text) = match attended {
                 Attended::Approved(path) => {
                     let text = format!("{path} approved by --approve");
@@ -294,14 +315,15 @@ impl Run {
         self.board().footer = None;
         let last = self.boards.len() - 1;
         self.view.settle(&self.boards[last], now);
-        let mut text = String::new();
+        let (mut text, mut logs) = (String::new(), None);
         for board in &self.boards {
             let id: ExecutionId = board.execution.parse()?;
             let actions = self.control.actions_of(self.reference.id, id).await?;
+            let log = actions.first().and_then(|action| Some(self.data.join(&action.log.as_ref()?.location)));
+            logs = logs.or_else(|| Some(log?.parent()?.to_path_buf()));
             text.push_str(&progress::failures(board, self.view.look(), |row| self.log_of(&actions, row)));
         }
-        let logs = self.data.join("logs").join(self.pipeline.name.as_str()).join(&self.boards[0].execution);
-        let artifacts = self.data.join("artifacts");
+        let (artifacts, logs) = (self.data.join("artifacts"), logs.unwrap_or_else(|| self.data.join("logs")));
         let places = Places { data: &self.data, artifacts: &artifacts, logs: &logs };
         text.push_str(&progress::summary(&self.boards[0], places, now, self.view.look()));
         for rollback in &self.boards[1..] {
@@ -310,6 +332,7 @@ impl Run {
             text.push_str(&format!("  rolled back {stages} as execution {}: {state}\n", rollback.execution));
         }
         self.view.close(&text);
+        self.attendant.close().await;
         Ok(if self.interrupts > 0 { Exit::Interrupted } else { exit_of(self.boards[0].state) })
     }
 

@@ -69,7 +69,7 @@ fn tell_warnings(name: &str, checked: &Checked) -> std::io::Result<()> {
 fn directory_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
-        _ => PathBuf::from("."),
+        _ => PathBuf::new(),
     }
 }
 
@@ -87,6 +87,7 @@ fn configuration(args: &RunArgs, pipeline: &Pipeline, beside: &Path) -> Result<L
 
 /// The top of the git repository that a directory stands in.
 fn repository_of(dir: &Path) -> Option<PathBuf> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let full = dir.canonicalize().ok()?;
     full.ancestors().find(|parent| parent.join(".git").exists()).map(Path::to_path_buf)
 }
