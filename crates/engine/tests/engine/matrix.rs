@@ -18,6 +18,8 @@ const BASE: &str = "given A(s) -> B(x,y; z) -> C(c)\nstart #1\nA/s of #1 succeed
 const CONDITIONS: &str =
     "given A(s) -> B(x) before=FAIL:q success=FAIL:r failure=ROLLBACK:f -> C(c)\nstart #1\nA/s of #1 succeeds";
 
+const UNCLAIMED: &str = "given A(s) -> B(x,y; z) -> C(c)\nstart #1\nhold dispatch\nA/s of #1 succeeds";
+
 /// The states of `#1`, and of its action `B/x` or `B/SLOT:RULE`, each by how it came about.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn states() -> Vec<(&'static str, &'static str, String)> {
@@ -29,10 +31,13 @@ fn states() -> Vec<(&'static str, &'static str, String)> {
     let parallel = "given A(s) -> B(x,b,c,d,e,f) in PARALLEL mode\nstart #1\nA/s of #1 succeeds";
     vec![
         ("in the source stage", "B/x", "given A(s) -> B(x,y; z) -> C(c)\nstart #1".into()),
+        ("action not claimed", "B/x", UNCLAIMED.into()),
+        ("action not claimed, stopping", "B/x", UNCLAIMED.to_owned() + "\nstop #1"),
+        ("action not claimed, updated", "B/x", UNCLAIMED.to_owned() + "\nupdate to A(s) -> B(x)"),
         (
-            "action not claimed",
+            "waits before a free stage",
             "B/x",
-            format!("{}\nhold rows\nA/s of #1 succeeds\nA/s of #1 is advanced", &BASE[..BASE.len() - 19]),
+            "given A(s) -> B(x) -> C(c)\ndisable into B\nstart #1\nA/s of #1 succeeds\nhold rows\nenable into B".into(),
         ),
         ("actions in progress", "B/x", BASE.into()),
         ("action overdue", "B/x", after("the clock jumps 5000 minutes")),
