@@ -180,3 +180,19 @@ fn no_limit_refuses_an_automatic_rollback() {
          then #52 is in B",
     );
 }
+
+/// 3: "Not … in PARALLEL." A declaration cannot ask for it; if one did, the stage would fail.
+#[test]
+fn parallel_executions_never_roll_back() {
+    play(
+        "given A(s) -> B(x) failure=ROLLBACK in PARALLEL mode
+         start #1
+         A/s of #1 succeeds
+         B/x of #1 succeeds
+         start #2
+         A/s of #2 succeeds
+         forget events
+         B/x of #2 fails
+         then events: #2 B/x FAILED | #2 B FAILED | #2 FAILED",
+    );
+}
