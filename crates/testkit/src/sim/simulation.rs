@@ -1,0 +1,462 @@
+//! One run: what happens next is chosen, time passes when nothing can, and at the end everything comes to rest.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use control::keys::Place;
+use control::rows::{PipelineRef, Task as RowTask, WorkRow};
+use control::{Control, Ports};
+use engine::{ActionKey, Item, Work};
+use model::{PipelineId, PipelineName, Timestamp};
+
+use super::dice::Dice;
+use super::executor::{Task, Time, at_once};
+use super::history::{Actor, Items, Record, Step, Still};
+use super::host::Host;
+use super::mutation::Mutation;
+use super::outside::{Around, Ended, Outside};
+use super::people;
+use super::recorder::Recorder;
+use super::table::SimTable;
+use super::trace::BEGIN;
+use super::weather::Weather;
+use crate::clock::ManualClock;
+use crate::entropy::SeededEntropy;
+
+/// The most steps while things go wrong.
+const STORMY_STEPS: usize = 6000;
+/// The most steps until everything rests.
+const CALM_STEPS: usize = 60_000;
+
+/// How far time may pass when nothing else can happen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// To whatever comes next.
+    Anything,
+    /// Not to deadlines.
+    Quiet,
+}
+
+/// What may happen next.
+enum Move {
+    Poll(usize),
+    Deliver(WorkRow),
+    Publish,
+    Ask,
+}
+
+/// One run.
+pub(super) struct Simulation {
+    dice: Dice,
+    weather: Weather,
+    around: Around,
+    clock: Arc<ManualClock>,
+    entropy: Arc<SeededEntropy>,
+    place: Place,
+    controls: Vec<Rc<Control>>,
+    tasks: Vec<Task>,
+    next_task: usize,
+    skew: i64,
+    questions: usize,
+    ask_at: i64,
+    names: Vec<PipelineName>,
+}
+
+impl Simulation {
+    /// A run that follows from this seed.
+    pub fn new(seed: u64, mutation: Mutation) -> Self {
+        let dice = Dice::new(seed);
+        let weather = Weather::of(&dice);
+        let place = Place { account: "123456789012".into(), region: "us-east-1".into() };
+        let recorder = Arc::new(Recorder::new(place.clone()));
+        let table = SimTable::new(recorder.clone(), place.clone(), mutation, dice.clone(), weather);
+        let around = Rc::new(Outside {
+            time: Time::default(),
+            dice: dice.clone(),
+            recorder,
+            table: Arc::new(table),
+            mutation,
+            spawned: RefCell::default(),
+            jobs: RefCell::default(),
+            results: Cell::default(),
+            ended: Arc::new(Ended::default()),
+        });
+        let names = if dice.chance(20) { vec!["one", "two"] } else { vec!["one"] };
+        let questions = if dice.chance(5) { dice.count(60, 90) } else { dice.count(3, 25) };
+        let mut simulation = Self {
+            weather,
+            around,
+            clock: Arc::new(ManualClock::at(Timestamp(BEGIN))),
+            entropy: Arc::new(SeededEntropy::new(seed ^ 0x5EED)),
+            place,
+            controls: Vec::new(),
+            tasks: Vec::new(),
+            next_task: 0,
+            skew: 0,
+            questions,
+            ask_at: 0,
+            names: names.into_iter().map(PipelineName::from).collect(),
+            dice,
+        };
+        simulation.tell_time();
+        simulation.open();
+        simulation
+    }
+
+    /// Runs until everything rests.
+    pub fn run(mut self, seed: u64) -> Record {
+        for _ in 0..STORMY_STEPS {
+            self.disturb();
+            if !self.step(Until::Anything) {
+                break;
+            }
+        }
+        self.calm_down();
+        let quiet = self.rest(Until::Quiet);
+        let end = if quiet.is_some() { self.rest(Until::Anything) } else { None };
+        let mut known = self.around.recorder.known();
+        Record {
+            seed,
+            steps: std::mem::take(&mut known.steps),
+            invariants: std::mem::take(&mut known.invariants),
+            disturbances: known.disturbances,
+            quiet,
+            end,
+        }
+    }
+
+    fn rest(&mut self, until: Until) -> Option<Still> {
+        for _ in 0..CALM_STEPS {
+            if !self.step(until) {
+                return Some(self.still());
+            }
+        }
+        None
+    }
+
+    fn calm_down(&mut self) {
+        self.weather = Weather::CALM;
+        self.around.table.set_weather(Weather::CALM);
+        self.questions = 0;
+        self.around.recorder.note(Step::Calm);
+    }
+
+    /// Control planes of a new process.
+    fn open(&mut self) {
+        let control = || {
+            let ports = Ports {
+                table: self.around.table.clone(),
+                clock: self.clock.clone(),
+                entropy: self.entropy.clone(),
+                handoff: self.around.ended.clone(),
+            };
+            Rc::new(Control::new(ports, self.place.clone()))
+        };
+        self.controls = vec![control(), control()];
+    }
+
+    fn host(&self) -> Option<Host> {
+        let control = self.dice.pick(&self.controls)?.clone();
+        Some(Host { control, around: self.around.clone() })
+    }
+
+    fn tell_time(&mut self) {
+        let now = Timestamp(BEGIN + self.around.time.elapsed() + self.skew);
+        self.clock.set(now);
+        self.around.recorder.known().now = now;
+    }
+
+    fn begin(&mut self) {
+        let spawned = std::mem::take(&mut *self.around.spawned.borrow_mut());
+        for (actor, work) in spawned {
+            self.tasks.push(Task { id: self.next_task, actor, work, wake_at: 0 });
+            self.next_task += 1;
+        }
+    }
+
+    /// Drivers leave the actions that they were told to leave, unless they did not hear it.
+    fn leave(&mut self) {
+        for key in self.around.ended.take() {
+            if !self.dice.rarely(self.weather.deaf) {
+                self.tasks.retain(|task| !matches!(&task.actor, Actor::Driver(driven, _) if *driven == key));
+            }
+        }
+    }
+
+    /// Lets one thing happen; false when nothing is left to happen.
+    fn step(&mut self, until: Until) -> bool {
+        self.begin();
+        self.leave();
+        match self.choose() {
+            Some(Move::Poll(place)) => self.poll(place),
+            Some(Move::Deliver(row)) => self.deliver(row, false),
+            Some(Move::Publish) => self.publish(),
+            Some(Move::Ask) => self.ask(),
+            None => return self.pass(until),
+        }
+        true
+    }
+
+    fn choose(&self) -> Option<Move> {
+        let elapsed = self.around.time.elapsed();
+        let ready: Vec<usize> =
+            self.tasks.iter().enumerate().filter(|(_, task)| task.wake_at <= elapsed).map(|(place, _)| place).collect();
+        let known = self.around.recorder.known();
+        let due: Vec<&WorkRow> =
+            known.rows.values().filter(|row| row.due <= known.now && !self.is_consumed(row)).collect();
+        let publishing = self.tasks.iter().any(|task| task.actor == Actor::Publisher);
+        let publish = !publishing && !known.publications.is_empty();
+        let ask = self.questions > 0 && self.ask_at <= elapsed;
+        let weights = [
+            if ready.is_empty() { 0 } else { 12 },
+            if due.is_empty() { 0 } else { 4 },
+            usize::from(publish),
+            if ask { 2 } else { 0 },
+        ];
+        let mut place = self.dice.index(weights.iter().sum());
+        for (kind, weight) in weights.into_iter().enumerate() {
+            if place < weight {
+                return match kind {
+                    0 => self.dice.pick(&ready).copied().map(Move::Poll),
+                    1 => self.dice.pick(&due).map(|row| Move::Deliver((*row).clone())),
+                    2 => Some(Move::Publish),
+                    _ => Some(Move::Ask),
+                };
+            }
+            place -= weight;
+        }
+        None
+    }
+
+    fn is_consumed(&self, row: &WorkRow) -> bool {
+        self.tasks.iter().any(|task| matches!(&task.actor, Actor::Row(id, _) if *id == row.id))
+    }
+
+    fn poll(&mut self, place: usize) {
+        let Some(task) = self.tasks.get_mut(place) else { return };
+        self.around.recorder.known().actor = Some((task.id, task.actor.clone()));
+        let ended = task.poll(&self.around.time);
+        self.around.recorder.known().actor = None;
+        if ended {
+            self.tasks.swap_remove(place);
+        }
+    }
+
+    fn deliver(&self, row: WorkRow, blind: bool) {
+        let Some(host) = self.host() else { return };
+        let keys = match &row.task {
+            RowTask::Dispatch(keys) => keys.clone(),
+            RowTask::Engine(_) | RowTask::Poll(_) | RowTask::Clean => Vec::new(),
+        };
+        self.around.spawn(Actor::Row(row.id, keys), host.consume(row, blind));
+    }
+
+    fn publish(&self) {
+        let rows = self.around.recorder.known().publications.clone();
+        if let Some(host) = self.host() {
+            self.around.spawn(Actor::Publisher, host.publish(rows));
+        }
+    }
+
+    fn ask(&mut self) {
+        self.questions -= 1;
+        let gap = match self.dice.index(10) {
+            0..=3 => self.dice.range(0, 50),
+            4..=7 => self.dice.range(0, 60_000),
+            _ => self.dice.range(0, 12 * 60_000),
+        };
+        self.ask_at = self.around.time.elapsed() + gap;
+        let (Some(name), Some(host)) = (self.dice.pick(&self.names).cloned(), self.host()) else { return };
+        let asked = people::choose(&self.around, &name);
+        let place = self.around.recorder.note(Step::Asked(name.clone(), asked.clone()));
+        let asking = people::ask(host.control, self.around.clone(), name, asked, place);
+        self.around.spawn(Actor::Person(place), asking);
+    }
+
+    /// Lets time pass until something can happen; false when nothing ever will.
+    fn pass(&mut self, until: Until) -> bool {
+        let elapsed = self.around.time.elapsed();
+        let wakes = self.tasks.iter().map(|task| task.wake_at).filter(|wake| *wake < i64::MAX);
+        let known = self.around.recorder.known();
+        let rows = known.rows.values().filter(|row| !self.is_consumed(row)).filter(|row| match &row.task {
+            RowTask::Engine(Work::Due(_)) => until == Until::Anything,
+            RowTask::Engine(_) | RowTask::Dispatch(_) | RowTask::Poll(_) | RowTask::Clean => true,
+        });
+        let dues = rows.map(|row| row.due.0 - BEGIN - self.skew);
+        let asks = (self.questions > 0).then_some(self.ask_at);
+        let next = wakes.chain(dues).chain(asks).filter(|then| *then > elapsed).min();
+        drop(known);
+        let Some(next) = next else { return false };
+        self.around.time.pass_until(next);
+        self.tell_time();
+        true
+    }
+
+    /// Something goes wrong, perhaps.
+    fn disturb(&mut self) {
+        let weather = self.weather;
+        if self.dice.rarely(weather.crash) {
+            self.crash();
+        }
+        if self.dice.rarely(weather.death) {
+            self.kill_one();
+        }
+        if self.dice.rarely(weather.clock) {
+            let jump = match self.dice.index(3) {
+                0 => self.dice.range(-5_000, 5_000),
+                1 => self.dice.range(-20 * 60_000, 20 * 60_000),
+                _ => self.dice.range(-3_600_000, 3_600_000),
+            };
+            self.skew += jump;
+            self.around.recorder.note(Step::Clock(jump));
+            self.tell_time();
+        }
+        let again = if self.dice.rarely(weather.duplicate) {
+            let known = self.around.recorder.known();
+            let due: Vec<_> = known.rows.values().filter(|row| row.due <= known.now).collect();
+            self.dice.pick(&due).map(|row| ((*row).clone(), false))
+        } else if self.dice.rarely(weather.stale) {
+            let known = self.around.recorder.known();
+            self.dice.pick(&known.rows_ever).map(|row| (row.clone(), true))
+        } else {
+            None
+        };
+        if let Some((row, blind)) = again {
+            self.deliver(row, blind);
+        }
+    }
+
+    /// The process ends; the next one takes up what was claimed.
+    fn crash(&mut self) {
+        self.tasks.clear();
+        self.around.spawned.borrow_mut().clear();
+        self.around.ended.take();
+        let table = &self.around.table.memory;
+        if self.weather.lossy {
+            table.crash();
+        } else {
+            let _ = at_once(control::ports::Table::flush(table));
+            self.around.recorder.flushed();
+        }
+        let lost = self.around.recorder.crashed(&table.items());
+        self.around.recorder.note(Step::Crash(lost));
+        self.around.recorder.known().disturbances += 1;
+        self.open();
+        let known = self.around.recorder.known();
+        let claimed: Vec<_> = known
+            .rows
+            .values()
+            .filter_map(|row| match &row.task {
+                RowTask::Engine(Work::Due(key)) => Some((row.pipeline.clone(), key.clone())),
+                _ => None,
+            })
+            .collect();
+        drop(known);
+        for (pipeline, key) in claimed {
+            self.take_up(pipeline, key);
+        }
+    }
+
+    fn take_up(&self, pipeline: PipelineRef, key: ActionKey) {
+        if let Some(host) = self.host() {
+            self.around.spawn(Actor::Recovery(key.clone()), host.take_up(pipeline, key));
+        }
+    }
+
+    /// One task dies; whoever it drove is taken up by another.
+    fn kill_one(&mut self) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        let dead = self.tasks.swap_remove(self.dice.index(self.tasks.len()));
+        self.around.recorder.note(Step::Killed(dead.actor.clone()));
+        self.around.recorder.known().disturbances += 1;
+        let keys = match &dead.actor {
+            Actor::Driver(key, _) | Actor::Recovery(key) => vec![key.clone()],
+            Actor::Row(_, keys) => keys.clone(),
+            Actor::Person(_) | Actor::Publisher => Vec::new(),
+        };
+        for key in keys {
+            let driven = self
+                .tasks
+                .iter()
+                .any(|task| matches!(&task.actor, Actor::Driver(other, _) | Actor::Recovery(other) if *other == key));
+            if let Some(pipeline) = self.pipeline_of(&key).filter(|_| !driven) {
+                self.take_up(pipeline, key);
+            }
+        }
+    }
+
+    fn pipeline_of(&self, key: &ActionKey) -> Option<PipelineRef> {
+        let known = self.around.recorder.known();
+        known.pipelines.iter().find_map(|(id, items)| {
+            match items.get(&engine::ItemKey::Action(key.clone()))?.as_ref() {
+                Item::Action(action) => Some(PipelineRef { id: *id, name: action.pipeline.clone() }),
+                _ => None,
+            }
+        })
+    }
+
+    /// Everything as it is.
+    fn still(&self) -> Still {
+        let known = self.around.recorder.known();
+        let driven = self.tasks.iter().filter_map(|task| match &task.actor {
+            Actor::Driver(key, _) => Some(key.clone()),
+            _ => None,
+        });
+        Still {
+            pipelines: known.pipelines.clone(),
+            names: known.names.clone(),
+            rows: known.rows.values().cloned().collect(),
+            publications: known.publications.len(),
+            keys: self.around.table.memory.items().into_iter().map(|(key, _)| key).collect(),
+            waits: known.pipelines.iter().flat_map(|(id, items)| waits(*id, items)).collect(),
+            driven: driven.collect(),
+        }
+    }
+}
+
+/// What each live execution of a pipeline waits for.
+fn waits(id: PipelineId, items: &Items) -> Vec<(PipelineId, model::ExecutionId, Vec<engine::Why>)> {
+    let executions = items.values().filter_map(|item| match item.as_ref() {
+        Item::Execution(execution) if !execution.status.is_terminal() => Some(execution.id),
+        _ => None,
+    });
+    executions.map(|execution| (id, execution, explain(items, execution))).collect()
+}
+
+/// `engine::explain` over everything stored.
+fn explain(items: &Items, execution: model::ExecutionId) -> Vec<engine::Why> {
+    let mut slice = engine::Slice::default();
+    let mut slots: BTreeMap<_, Vec<engine::ActionExecution>> = BTreeMap::new();
+    for item in items.values() {
+        if let Item::Action(action) = item.as_ref() {
+            let key = &action.key;
+            slots.entry((key.execution, key.stage.clone(), key.slot)).or_default().push(action.clone());
+        }
+    }
+    loop {
+        match engine::explain(&slice, execution) {
+            Ok(reasons) => return reasons,
+            Err(engine::Missing(reads)) => {
+                for read in reads {
+                    match read {
+                        engine::Read::Item(key) => {
+                            let item = items.get(&key).map(|item| item.as_ref().clone());
+                            slice.put(key, item);
+                        }
+                        engine::Read::Slot(id, stage, slot) => {
+                            let found = slots.get(&(id, stage.clone(), slot)).cloned().unwrap_or_default();
+                            slice.put_slot(id, stage, slot, found);
+                        }
+                        engine::Read::LastSuccess { stage, version, before } => {
+                            slice.put_last_success(stage, version, before, None);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
