@@ -7,8 +7,6 @@ mod view;
 
 use anyhow::Context;
 
-pub use follow::explain_open;
-
 use crate::args::RunArgs;
 use crate::exit::Exit;
 
@@ -18,6 +16,7 @@ use crate::exit::Exit;
 /// The input cannot be used, or this machine fails.
 pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let Some(prepared) = prepare::prepare(args)? else { return Ok(Exit::Unusable) };
+    crate::log::start(tracing::level_filters::LevelFilter::ERROR)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(follow::execute(prepared, args.format));
     // What still blocks (a hung file system) must not keep the terminal.

@@ -1,39 +1,34 @@
-//! `penstock serve`: the API, approval pages and events of one host, on loopback.
+//! `penstock serve`: pipelines, their API, approvals and events on this machine.
 
 mod events;
-mod logs;
 
-use std::io::Write as _;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use api::approval::{Approvals, ControlDesk, KeyFile};
+use anyhow::Context;
 use api::credentials::{CredentialsFile, read_or_make_private};
 use api::events::Events;
-use api::handle::Api;
 use api::hosts::Hosts;
 use api::regions::Regions;
 use api::secret::Secret;
-use api::sigv4::Verifier;
 use control::Control;
 use local::config::LocalConfig;
-use local::host::{Host, HostOptions, SystemClock};
-use local::process::SupervisorCommand;
+use local::host::Host;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
 
 use crate::args::ServeArgs;
+use crate::environment;
 use crate::exit::{Exit, Unusable};
+use crate::server::{Parts, Server};
+use events::FileEvents;
 
-/// The `source` of events.
-const EVENT_SOURCE: &str = "penstock.codepipeline";
-
-/// Serves until it is asked to end.
+/// Serves until it is told to end.
 ///
 /// # Errors
-/// The input cannot be used, or this machine fails.
+/// The configuration, the data directory, the credentials or the address cannot be used.
 pub fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     if !args.listen.ip().is_loopback() && !args.allow_non_loopback {
         return Err(Unusable::new(format!(
@@ -43,19 +38,16 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         ))
         .into());
     }
-    let config = configuration(args.config.as_deref())?;
+    crate::log::start(LevelFilter::INFO)?;
+    let config = match &args.config {
+        Some(file) => LocalConfig::load(file),
+        None => LocalConfig::discover(Path::new(".")),
+    };
+    let config = config.map_err(|error| Unusable::new(error.to_string()))?;
     let runtime = crate::run::runtime()?;
     let ended = runtime.block_on(serve(args, config));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended
-}
-
-fn configuration(named: Option<&Path>) -> anyhow::Result<LocalConfig> {
-    let config = match named {
-        Some(file) => LocalConfig::load(file),
-        None => LocalConfig::discover(Path::new(".")),
-    };
-    config.map_err(|error| Unusable::new(error.to_string()).into())
 }
 
 /// The control planes of a host, for the API.
@@ -68,72 +60,83 @@ impl Regions for HostRegions {
 }
 
 async fn serve(args: &ServeArgs, config: LocalConfig) -> anyhow::Result<Exit> {
+    // Before anything starts, so that whoever asks it to end is always heard.
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
         Unusable::new(format!("--listen {}: cannot listen there ({error}); port 0 takes a free one", args.listen))
     })?;
-    let address = listener.local_addr()?;
-    let host = Host::open(HostOptions {
-        data: args.data.clone(),
-        config,
-        account: args.account_id.clone(),
-        region: crate::environment::region(),
-        event_source: EVENT_SOURCE.into(),
-        supervisor: SupervisorCommand::default(),
-    })
-    .await
-    .map_err(|error| crate::run::explain_open(error, &args.data))?;
-    let api = Arc::new(api_of(&host, args, address)?);
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+    let host = crate::host::open(&args.data, config.clone(), &args.account_id, &environment::region()).await?;
+    let events = FileEvents::new(&host);
+    let served = match open(&host, args, config, events.clone(), listener) {
+        Ok(server) => {
+            let told = tell(&server);
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            tracing::info!("ending: once more ends at once");
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                std::process::exit(130);
+            });
+            events.end();
+            server.close().await;
+            told
         }
+        Err(error) => Err(error),
     };
-    announce(address)?;
-    let answer = move |request, peer| {
-        let api = api.clone();
-        async move { api::handle(&api, request, peer).await }
-    };
-    local::http::serve(listener, local::http::Limits::default(), answer, shutdown).await;
-    host.close().await.context("the data directory could not be closed properly")?;
+    let closed = host.close().await;
+    served?;
+    closed.context("the data directory could not be closed properly")?;
     Ok(Exit::Succeeded)
 }
 
-/// Tells on standard output that requests can be taken.
-fn announce(address: SocketAddr) -> std::io::Result<()> {
+/// Whoever started it reads this line to know when and where requests are taken.
+fn tell(server: &Server) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
-    out.flush()
+    let told = writeln!(out, "listening on http://{}", server.address()).and_then(|()| out.flush());
+    match told {
+        // Nobody reads it: it serves all the same.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("standard output cannot be written"),
+    }
 }
 
-fn api_of(host: &Host, args: &ServeArgs, address: SocketAddr) -> anyhow::Result<Api> {
-    let data: PathBuf = host.data().clone();
-    let credentials = args.credentials.clone().unwrap_or_else(|| data.join("credentials"));
-    let credentials = CredentialsFile::load_or_make(&credentials, &args.account_id).map_err(unusable)?;
-    let keys = KeyFile::load_or_make(&data.join("approval-keys")).map_err(unusable)?;
-    let token = read_or_make_private(&data.join("events-token"), || Ok(format!("{}\n", uuid::Uuid::new_v4().simple())));
-    let token = Secret::new(token.map_err(unusable)?.trim().to_owned());
-    let regions = Arc::new(HostRegions(host.regions()));
-    let log = events::FileLog::new(data.join("events.jsonl"), host);
-    let hosts = if args.listen.ip().is_loopback() {
-        Hosts::loopback()
-    } else {
-        Hosts::new(["127.0.0.1".to_owned(), "localhost".into(), "[::1]".into(), address.ip().to_string()])
+fn open(
+    host: &Host,
+    args: &ServeArgs,
+    config: LocalConfig,
+    events: FileEvents,
+    listener: TcpListener,
+) -> anyhow::Result<Server> {
+    let file = args.credentials.clone().unwrap_or_else(|| args.data.join("credentials"));
+    let credentials = CredentialsFile::load_or_make(&file, &args.account_id).map_err(told)?;
+    let token = read_or_make_private(&args.data.join("events-token"), || Ok(random_token())).map_err(told)?;
+    let mut names = vec!["127.0.0.1".to_owned(), "localhost".into(), "[::1]".into()];
+    if !args.listen.ip().is_loopback() {
+        names.push(args.listen.ip().to_string());
+    }
+    let parts = Parts {
+        data: args.data.clone(),
+        listener,
+        regions: Arc::new(HostRegions(host.regions())),
+        credentials: Arc::new(credentials),
+        events: Some(Events::new(Arc::new(events), Secret::new(token.trim()))),
+        hosts: Hosts::new(names),
+        stand_ins: Some(config),
     };
-    Ok(Api {
-        approvals: Approvals::new(Arc::new(ControlDesk(regions.clone())), Arc::new(keys)),
-        regions,
-        verifier: Verifier::new(Arc::new(credentials), api::handle::SERVICE),
-        base_url: format!("http://{address}"),
-        logs: Arc::new(logs::LogFiles::new(data)),
-        events: Some(Events::new(Arc::new(log), token)),
-        hosts,
-        clock: Arc::new(SystemClock),
-    })
+    Server::open(parts)
 }
 
-fn unusable(error: impl std::fmt::Display) -> Unusable {
-    Unusable::new(error.to_string())
+fn told(error: api::credentials::CredentialsError) -> Unusable {
+    Unusable::new(format!("{:#}", anyhow::Error::from(error)))
+}
+
+/// 244 random bits.
+fn random_token() -> String {
+    format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

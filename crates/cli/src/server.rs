@@ -9,12 +9,15 @@ use api::approval::{Approvals, ControlDesk, KeyFile};
 use api::events::Events;
 use api::extensions::Logs;
 use api::hosts::Hosts;
-use api::regions::OneRegion;
+use api::regions::{OneRegion, Regions};
 use api::sigv4::{Credentials, Verifier};
 use api::{Api, ApiError};
 use async_trait::async_trait;
+use bytes::Bytes;
 use control::Control;
 use engine::LogLocation;
+use http::Request;
+use local::config::LocalConfig;
 use local::host::SystemClock;
 use local::http::{Limits, serve};
 use tokio::net::TcpListener;
@@ -25,14 +28,18 @@ use tokio_util::sync::CancellationToken;
 pub struct Parts {
     /// The data directory: the keys of approval links and the logs lie there.
     pub data: PathBuf,
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// What listens.
+    pub listener: TcpListener,
+    /// The control planes.
+    pub regions: Arc<dyn Regions>,
     /// Who may sign requests.
     pub credentials: Arc<dyn Credentials>,
     /// The event stream, where there is one.
     pub events: Option<Events>,
     /// The names it answers under.
     pub hosts: Hosts,
+    /// What stands in for what: pipelines that are made and lack something are told of in the log.
+    pub stand_ins: Option<LocalConfig>,
 }
 
 /// A server that takes requests.
@@ -44,33 +51,31 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens and serves.
+    /// Serves.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the keys of approval links cannot be used.
-    pub async fn open(control: &Control, parts: Parts) -> anyhow::Result<Self> {
-        let keys = Arc::new(KeyFile::load_or_make(&parts.data.join("approval-keys"))?);
-        let listener =
-            TcpListener::bind(parts.listen).await.with_context(|| format!("cannot listen on {}", parts.listen))?;
-        let address = listener.local_addr().context("cannot listen")?;
-        let regions = Arc::new(OneRegion(control.clone()));
-        let api = Arc::new(Api {
-            approvals: Approvals::new(Arc::new(ControlDesk(regions.clone())), keys),
-            regions,
-            verifier: Verifier::new(parts.credentials, api::handle::SERVICE),
-            base_url: format!("http://{address}"),
-            logs: Arc::new(FileLogs { data: parts.data }),
-            events: parts.events,
-            hosts: parts.hosts,
-            clock: Arc::new(SystemClock),
-        });
+    /// The keys of approval links cannot be used.
+    pub fn open(parts: Parts) -> anyhow::Result<Self> {
+        let address = parts.listener.local_addr().context("cannot listen")?;
+        let base_url = format!("http://{address}");
+        let api = api_of(parts.data, parts.regions, parts.credentials, parts.events, parts.hosts, base_url)?;
+        let api = Arc::new(api);
         let shutdown = CancellationToken::new();
         let (handler, until) = (api.clone(), shutdown.clone().cancelled_owned());
-        let answer = move |request, peer| {
-            let api = handler.clone();
-            async move { api::handle(&api, request, peer).await }
+        let stand_ins = parts.stand_ins.map(Arc::new);
+        let answer = move |request: Request<Bytes>, peer| {
+            let (api, stand_ins) = (handler.clone(), stand_ins.clone());
+            async move {
+                let made =
+                    stand_ins.filter(|_| makes_pipeline(&request)).map(|config| (config, request.body().clone()));
+                let response = api::handle(&api, request, peer).await;
+                if let Some((config, body)) = made.filter(|_| response.status().is_success()) {
+                    warn_of_missing(&config, &body);
+                }
+                response
+            }
         };
-        let task = tokio::spawn(serve(listener, Limits::default(), answer, until));
+        let task = tokio::spawn(serve(parts.listener, Limits::default(), answer, until));
         Ok(Self { api, address, shutdown, task })
     }
 
@@ -91,6 +96,49 @@ impl Server {
             tracing::error!(%error, "the server broke");
         }
     }
+}
+
+fn makes_pipeline(request: &Request<Bytes>) -> bool {
+    let target = request.headers().get("x-amz-target").map_or(&b""[..], http::HeaderValue::as_bytes);
+    target.ends_with(b".CreatePipeline") || target.ends_with(b".UpdatePipeline")
+}
+
+/// Such a pipeline may be made, but what lacks a stand-in will fail.
+fn warn_of_missing(config: &LocalConfig, body: &[u8]) {
+    let (Some(pipeline), _) = model::validate_text(body, model::parse::Format::Json) else { return };
+    for missing in local::runner::unsupported(&pipeline, config) {
+        tracing::warn!(pipeline = %pipeline.name, "has no stand-in and will fail: {missing}");
+    }
+}
+
+/// What answers calls from a data directory, without a server.
+///
+/// # Errors
+/// The keys of approval links cannot be used.
+pub fn offline(data: &Path, control: Control) -> anyhow::Result<Api> {
+    let regions = Arc::new(OneRegion(control));
+    api_of(data.into(), regions, Arc::new(Nobody), None, Hosts::loopback(), String::new())
+}
+
+fn api_of(
+    data: PathBuf,
+    regions: Arc<dyn Regions>,
+    credentials: Arc<dyn Credentials>,
+    events: Option<Events>,
+    hosts: Hosts,
+    base_url: String,
+) -> anyhow::Result<Api> {
+    let keys = Arc::new(KeyFile::load_or_make(&data.join("approval-keys"))?);
+    Ok(Api {
+        approvals: Approvals::new(Arc::new(ControlDesk(regions.clone())), keys),
+        regions,
+        verifier: Verifier::new(credentials, api::handle::SERVICE),
+        base_url,
+        logs: Arc::new(FileLogs { data }),
+        events,
+        hosts,
+        clock: Arc::new(SystemClock),
+    })
 }
 
 /// Nobody may sign: only approval pages are served.

@@ -1,5 +1,6 @@
 //! Calls the API of a server: JSON 1.1 over HTTP, signed.
 
+use std::path::Path;
 use std::time::Duration;
 
 use model::Timestamp;
@@ -11,6 +12,7 @@ use crate::exit::Unusable;
 
 use super::credentials::{self, Credentials};
 use super::sign;
+use super::stored::Stored;
 
 /// CodePipeline's own operations.
 const CODEPIPELINE: &str = "CodePipeline_20150709";
@@ -21,8 +23,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most bytes of an answer: a page of history with large configurations stays far below.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
+/// What answers calls.
+pub enum Api {
+    /// A server.
+    Remote(Box<Remote>),
+    /// A data directory that no server has open.
+    Stored(Box<Stored>),
+}
+
 /// A server, and who calls it.
-pub struct Api {
+pub struct Remote {
     agent: ureq::Agent,
     endpoint: Endpoint,
     credentials: Credentials,
@@ -75,12 +85,19 @@ impl Api {
             .proxy(None)
             .user_agent(concat!("penstock/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self {
-            agent: config.new_agent(),
-            endpoint,
-            credentials,
-            region: args.region.clone().unwrap_or_else(environment::region),
-        })
+        let region = args.region.clone().unwrap_or_else(environment::region);
+        Ok(Self::Remote(Box::new(Remote { agent: config.new_agent(), endpoint, credentials, region })))
+    }
+
+    /// The data directory that is given, else the server.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or the directory cannot be used.
+    pub fn open_stored(data: Option<&Path>, pipeline: &str, args: &ConnectArgs) -> anyhow::Result<Self> {
+        match data {
+            Some(data) => Ok(Self::Stored(Box::new(Stored::open(data, pipeline)?))),
+            None => Self::open(args),
+        }
     }
 
     /// One of CodePipeline's operations.
@@ -88,7 +105,10 @@ impl Api {
     /// # Errors
     /// The server cannot be reached, refuses, or is none.
     pub fn call(&self, operation: &str, input: &Value) -> Result<Value, CallError> {
-        self.send(&format!("{CODEPIPELINE}.{operation}"), input)
+        match self {
+            Self::Remote(remote) => remote.send(&format!("{CODEPIPELINE}.{operation}"), input),
+            Self::Stored(stored) => stored.call(operation, input).map_err(CallError::from),
+        }
     }
 
     /// One of Penstock's own operations.
@@ -96,9 +116,20 @@ impl Api {
     /// # Errors
     /// As [`Self::call`].
     pub fn extension(&self, operation: &str, input: &Value) -> Result<Value, CallError> {
-        self.send(&format!("{PENSTOCK}.{operation}"), input)
+        match self {
+            Self::Remote(remote) => remote.send(&format!("{PENSTOCK}.{operation}"), input),
+            Self::Stored(stored) => stored.extension(operation, input).map_err(CallError::from),
+        }
     }
+}
 
+impl From<api::ApiError> for CallError {
+    fn from(error: api::ApiError) -> Self {
+        Self::Refused { code: error.code.into(), message: error.message }
+    }
+}
+
+impl Remote {
     fn send(&self, target: &str, input: &Value) -> Result<Value, CallError> {
         let body = input.to_string();
         let request = sign::Unsigned {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use model::parse::{Format as FileFormat, parse};
+use model::parse::{Declared, Format as FileFormat, parse};
 use serde_json::{Value, json};
 
 use crate::args::{
@@ -15,14 +15,14 @@ use crate::input;
 use crate::output::Look;
 use crate::validate;
 
-use super::{Api, execution_or_newest, show, watch};
+use super::{Api, show, watch};
 
 /// `penstock create`.
 pub fn create(args: &DeclarationArgs) -> anyhow::Result<Exit> {
-    let Some((pipeline, tags)) = declared(args)? else { return Ok(Exit::Unusable) };
-    let mut call = json!({ "pipeline": pipeline });
-    if !tags.is_empty() {
-        call["tags"] = tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
+    let Some(declared) = declared(args)? else { return Ok(Exit::Unusable) };
+    let mut call = json!({ "pipeline": declared.pipeline });
+    if !declared.tags.is_empty() {
+        call["tags"] = declared.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
     }
     let answer = Api::open(&args.common.connect)?.call("CreatePipeline", &call)?;
     show(&args.common, &answer, |_| changed("created", &answer))?;
@@ -31,8 +31,8 @@ pub fn create(args: &DeclarationArgs) -> anyhow::Result<Exit> {
 
 /// `penstock update`.
 pub fn update(args: &DeclarationArgs) -> anyhow::Result<Exit> {
-    let Some((pipeline, _)) = declared(args)? else { return Ok(Exit::Unusable) };
-    let answer = Api::open(&args.common.connect)?.call("UpdatePipeline", &json!({ "pipeline": pipeline }))?;
+    let Some(declared) = declared(args)? else { return Ok(Exit::Unusable) };
+    let answer = Api::open(&args.common.connect)?.call("UpdatePipeline", &json!({ "pipeline": declared.pipeline }))?;
     show(&args.common, &answer, |_| changed("updated", &answer))?;
     Ok(Exit::Succeeded)
 }
@@ -43,15 +43,15 @@ fn changed(verb: &str, answer: &Value) -> String {
     format!("{verb} {name}, version {}\n", pipeline["version"])
 }
 
-/// The declaration of a file and its tags; none where it has faults, which are told.
-fn declared(args: &DeclarationArgs) -> anyhow::Result<Option<(Value, Vec<(String, String)>)>> {
+/// What a file declares; none where it has faults, which are told.
+fn declared(args: &DeclarationArgs) -> anyhow::Result<Option<Declared>> {
     let name = input::shown(&args.file);
     let bytes = input::read(&args.file).map_err(|message| Unusable::new(format!("{name} {message}")))?;
     let parsed = parse(&bytes, FileFormat::of(&args.file));
     let checked = Checked::of(bytes, &args.file);
     std::io::stderr().write_all(validate::render(&name, &checked, Look::of_stderr()).as_bytes())?;
     match parsed {
-        Ok(declared) if checked.is_accepted() => Ok(Some((declared.pipeline, declared.tags))),
+        Ok(declared) if checked.is_accepted() => Ok(Some(declared)),
         Ok(_) | Err(_) => Ok(None),
     }
 }

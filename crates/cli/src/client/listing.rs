@@ -36,7 +36,7 @@ pub fn pipelines(args: &PipelinesArgs) -> anyhow::Result<Exit> {
 
 /// `penstock history`.
 pub fn history(args: &HistoryArgs) -> anyhow::Result<Exit> {
-    let api = Api::open(&args.common.connect)?;
+    let api = Api::open_stored(args.data.as_deref(), &args.pipeline, &args.common.connect)?;
     let call = |operation: &'static str| {
         let api = &api;
         move |input: &Value| Ok(api.call(operation, input)?)

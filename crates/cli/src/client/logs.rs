@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// `penstock logs`.
 pub fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
-    let api = Api::open(&args.common.connect)?;
+    let api = Api::open_stored(args.data.as_deref(), &args.pipeline, &args.common.connect)?;
     let id = execution_or_newest(&api, &args.pipeline, args.execution.as_deref())?;
     let mut reader = Reader { api: &api, args, id: &id, shown: Vec::new(), last: None };
     loop {
@@ -73,7 +73,10 @@ impl Reader<'_> {
         };
         loop {
             let from = self.shown[place].1;
-            let input = json!({ "pipelineName": self.args.pipeline, "actionExecutionId": action, "offset": from });
+            let input = json!({
+                "pipelineName": self.args.pipeline, "pipelineExecutionId": self.id, "stageName": detail["stageName"],
+                "actionName": detail["actionName"], "actionExecutionId": action, "offset": from
+            });
             let answer = self.api.extension("GetActionLog", &input)?;
             let next = answer["nextOffset"].as_u64().unwrap_or(from);
             if next == from {

@@ -7,6 +7,7 @@ mod listing;
 mod logs;
 mod sign;
 mod state;
+mod stored;
 mod table;
 mod watch;
 

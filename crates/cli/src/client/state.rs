@@ -82,18 +82,20 @@ pub fn why(args: &ExecutionArgs) -> anyhow::Result<Exit> {
     let id = execution_or_newest(&api, &args.pipeline, args.execution.as_deref())?;
     let input = json!({ "pipelineName": args.pipeline, "pipelineExecutionId": id });
     let answer = api.extension("ExplainPipelineExecution", &input)?;
-    show(&args.common, &answer, |_| reasons(&answer))?;
+    let execution = api.call("GetPipelineExecution", &input)?;
+    let status = execution["pipelineExecution"]["status"].as_str().unwrap_or_default();
+    show(&args.common, &answer, |_| reasons(&answer, &id, status))?;
     Ok(Exit::Succeeded)
 }
 
-fn reasons(answer: &Value) -> String {
+fn reasons(answer: &Value, id: &str, status: &str) -> String {
     let reasons = answer["reasons"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut text = String::new();
     for reason in reasons {
-        let _ = writeln!(text, "{}", clean(reason["message"].as_str().unwrap_or_default()));
+        let _ = writeln!(text, "{}", clean(reason["text"].as_str().unwrap_or_default()));
     }
     if text.is_empty() {
-        let _ = writeln!(text, "it has ended: {}", answer["status"].as_str().unwrap_or_default());
+        let _ = writeln!(text, "{id} has ended: {status}");
     }
     text
 }

@@ -104,8 +104,6 @@ impl Span {
 pub struct ActionRow {
     /// Its name.
     pub name: String,
-    /// Its provider.
-    pub provider: String,
     /// Whether it waits for a person.
     pub is_approval: bool,
     /// Its status.
@@ -272,7 +270,6 @@ impl ActionRow {
     fn of(action: &model::Action) -> Self {
         Self {
             name: action.name.to_string(),
-            provider: action.action_type_id.provider.clone(),
             is_approval: action.action_type_id.category == model::Category::Approval,
             state: State::Waiting,
             span: Span::default(),

@@ -7,9 +7,9 @@ mod summary;
 mod text;
 mod tree;
 
-pub use board::{ActionRow, Board, News, Span, StageRow, State};
+pub use board::{ActionRow, Board, News, State};
 pub use plain::Plain;
 pub use screen::Screen;
 pub use summary::{Places, failures, summary};
-pub use text::{clean, cut, elapsed, pad, width};
+pub use text::{clean, elapsed, pad, width};
 pub use tree::{Frame, frame};

@@ -6,12 +6,15 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
 use api::extensions::link_to;
 use api::hosts::Hosts;
+use api::regions::OneRegion;
 use control::Control;
 use control::rows::PipelineRef;
 use engine::{ActionExecution, ApprovalDecision};
 use model::{ActionExecutionId, ActionStatus};
+use tokio::net::TcpListener;
 
 use crate::args::ActionPath;
 use crate::environment;
@@ -89,14 +92,17 @@ impl Attendant {
         let server = match &self.server {
             Some(server) => server,
             None => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
                 let parts = Parts {
                     data: self.data.clone(),
-                    listen: (Ipv4Addr::LOCALHOST, 0).into(),
+                    listener: listener.context("the approval pages cannot be served on loopback")?,
+                    regions: Arc::new(OneRegion((*self.control).clone())),
                     credentials: Arc::new(Nobody),
                     events: None,
                     hosts: Hosts::loopback(),
+                    stand_ins: None,
                 };
-                self.server.insert(Server::open(&self.control, parts).await?)
+                self.server.insert(Server::open(parts)?)
             }
         };
         let (region, now) = (&self.control.place().region, self.control.now());

@@ -1,6 +1,6 @@
 //! Starts the execution and follows it to its end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use anyhow::Context;
 use control::rows::PipelineRef;
 use control::{Control, ControlError};
 use engine::{ActionExecution, Refusal, Start, Stop, TriggerDetail};
-use local::host::{Host, HostOptions, Published};
-use local::process::{OutputLine, SupervisorCommand};
+use local::host::{Host, Published};
+use local::process::OutputLine;
 use model::{ExecutionId, Ordinal, Pipeline, PipelineName, TriggerType};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,8 +26,6 @@ use super::view::View;
 
 /// The account that ARNs and events of a run name.
 const ACCOUNT: &str = "123456789012";
-/// The `source` of events.
-const EVENT_SOURCE: &str = "penstock.codepipeline";
 /// How often a live tree is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
 /// How long what an interrupted run left is waited for.
@@ -39,40 +37,17 @@ const LEFTOVER_PATIENCE: Duration = Duration::from_secs(20);
 /// This machine fails: the data directory, a port, a signal handler.
 pub async fn execute(prepared: Prepared, format: Format) -> anyhow::Result<Exit> {
     let signals = Signals::new()?;
-    let host = open(&prepared).await?;
+    let config = prepared.config.clone();
+    let host = crate::host::open(&prepared.data, config, ACCOUNT, &prepared.region).await?;
     let outcome = Run::start(&host, &prepared, format, signals).await;
     let outcome = match outcome {
-        Ok(run) => run.to_end().await,
+        Ok(run) => run.follow().await,
         Err(error) => Err(error),
     };
     let closed = host.close().await;
     let exit = outcome?;
     closed.context("the data directory could not be closed properly")?;
     Ok(exit)
-}
-
-async fn open(prepared: &Prepared) -> anyhow::Result<Host> {
-    let options = HostOptions {
-        data: prepared.data.clone(),
-        config: prepared.config.clone(),
-        account: ACCOUNT.into(),
-        region: prepared.region.clone(),
-        event_source: EVENT_SOURCE.into(),
-        supervisor: SupervisorCommand::default(),
-    };
-    Host::open(options).await.map_err(|error| explain_open(error, &prepared.data))
-}
-
-/// Says of a data directory in use what to do.
-pub fn explain_open(error: anyhow::Error, data: &Path) -> anyhow::Error {
-    match error.downcast_ref() {
-        Some(local::table::OpenError::InUse { .. }) => Unusable::new(format!(
-            "another penstock is using the data directory {}: wait for it to end, or give this one its own with --data",
-            data.display()
-        ))
-        .into(),
-        _ => error,
-    }
 }
 
 /// Whom what is done here is done by.
@@ -135,7 +110,7 @@ impl Run {
         })
     }
 
-    async fn to_end(mut self) -> anyhow::Result<Exit> {
+    async fn follow(mut self) -> anyhow::Result<Exit> {
         let mut tick = tokio::time::interval(REDRAW);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {

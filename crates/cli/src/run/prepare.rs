@@ -51,7 +51,6 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Option<Prepared>> {
     check_approvals(&pipeline, &args.approve)?;
     let variables = variables(&pipeline, &args.variable)?;
     let data = args.data.clone().unwrap_or_else(|| beside.join(DATA));
-    make_data_directory(&data)?;
     let region = region(&pipeline);
     Ok(Some(Prepared { pipeline, config, data, variables, approve: args.approve.clone(), region }))
 }
@@ -148,14 +147,6 @@ fn variables(pipeline: &Pipeline, given: &[(String, String)]) -> Result<StringMa
             if missing.len() == 1 { "s" } else { "" },
         ))),
     }
-}
-
-/// Makes the directory; git is told to leave it alone.
-fn make_data_directory(data: &Path) -> Result<(), Unusable> {
-    let unusable = |error: std::io::Error| Unusable::new(format!("data directory {}: {error}", data.display()));
-    std::fs::create_dir_all(data).map_err(unusable)?;
-    let ignore = data.join(".gitignore");
-    if ignore.exists() { Ok(()) } else { std::fs::write(ignore, "*\n").map_err(unusable) }
 }
 
 /// The region of the environment; of a pipeline that has no store there, the first that it has one in.

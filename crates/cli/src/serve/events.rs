@@ -1,85 +1,126 @@
-//! The event log as a stream: an event's number is the offset of its line's end, so that a client can come back to it.
+//! The event log as the event stream reads it: an event's number is where its line ends.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api::error::ApiError;
+use api::ApiError;
 use api::events::{EventLog, Numbered};
 use async_trait::async_trait;
 use local::host::{Host, Published};
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
-/// How long a reader waits for the next event before it is told that the connection lives.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// The most bytes read at a time; an event is far smaller.
-const PIECE_BYTES: u64 = 1024 * 1024;
+/// How long a client waits before it is told that the connection lives.
+const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The event log file of a host.
-pub struct FileLog {
+/// `events.jsonl` of a host.
+pub struct FileEvents {
     path: PathBuf,
-    published: broadcast::Sender<Published>,
+    /// Tells that there is more in the file. What it holds is not used.
+    news: broadcast::Receiver<Published>,
+    ended: CancellationToken,
 }
 
-impl FileLog {
-    /// The events of a host.
-    pub fn new(path: PathBuf, host: &Host) -> Self {
-        Self { path, published: host.publisher() }
-    }
-
-    fn read(&self, number: u64, limit: usize) -> std::io::Result<Vec<Numbered>> {
-        let mut file = match File::open(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            opened => opened?,
-        };
-        // From the byte before on: it must end a line, or the number is not an event's.
-        let start = number.saturating_sub(1);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.take(PIECE_BYTES).read_to_end(&mut bytes)?;
-        let lines = match (number, bytes.split_first()) {
-            (0, _) => &bytes[..],
-            (_, Some((b'\n', rest))) => rest,
-            (_, Some(_)) => return Err(std::io::Error::other("there is no event of that number")),
-            (_, None) => return Ok(Vec::new()),
-        };
-        Ok(numbered(number, lines, limit))
+impl Clone for FileEvents {
+    fn clone(&self) -> Self {
+        Self { path: self.path.clone(), news: self.news.resubscribe(), ended: self.ended.clone() }
     }
 }
 
-fn numbered(mut number: u64, bytes: &[u8], limit: usize) -> Vec<Numbered> {
-    let mut events = Vec::new();
-    for line in bytes.split_inclusive(|byte| *byte == b'\n').take_while(|line| line.ends_with(b"\n")) {
-        number += u64::try_from(line.len()).unwrap_or(u64::MAX);
-        let text = String::from_utf8_lossy(line.trim_ascii_end());
-        // A line that a crash cut short is no event.
-        if text.starts_with('{') && text.ends_with('}') {
-            events.push(Numbered { number, envelope: Arc::from(&*text) });
-        }
-        if events.len() == limit {
-            break;
+impl FileEvents {
+    /// Of a host.
+    pub fn new(host: &Host) -> Self {
+        Self { path: host.data().join("events.jsonl"), news: host.events(), ended: CancellationToken::new() }
+    }
+
+    /// Ends every stream: else their connections would be waited for.
+    pub fn end(&self) {
+        self.ended.cancel();
+    }
+
+    async fn read(&self, number: u64, limit: usize) -> Result<Vec<Numbered>, ApiError> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || read_behind(&path, number, limit)).await;
+        match read {
+            Ok(Ok(events)) => Ok(events),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the event log cannot be read");
+                Err(ApiError::unavailable())
+            }
+            Err(_) => Err(ApiError::internal()),
         }
     }
-    events
 }
 
 #[async_trait]
-impl EventLog for FileLog {
+impl EventLog for FileEvents {
     async fn newest(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+        tokio::fs::metadata(&self.path).await.map_or(0, |metadata| metadata.len())
     }
 
     async fn after(&self, number: u64, limit: usize) -> Result<Vec<Numbered>, ApiError> {
-        let mut news = self.published.subscribe();
-        let read = || self.read(number, limit).map_err(|error| ApiError::invalid(error.to_string()));
-        let events = read()?;
-        if !events.is_empty() {
-            return Ok(events);
+        // Subscribed before reading: what is published between the two is told.
+        let mut news = self.news.resubscribe();
+        let found = self.read(number, limit).await?;
+        if !found.is_empty() {
+            return Ok(found);
         }
-        // Whatever woke it: the file says what there is.
-        drop(tokio::time::timeout(HEARTBEAT, news.recv()).await);
-        read()
+        tokio::select! {
+            () = self.ended.cancelled() => Err(ApiError::unavailable()),
+            _ = news.recv() => self.read(number, limit).await,
+            () = tokio::time::sleep(PATIENCE) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The whole lines behind a place; of a place within a line, those behind that line.
+fn read_behind(path: &Path, number: u64, limit: usize) -> io::Result<Vec<Numbered>> {
+    let mut file = File::open(path)?;
+    let from = number.saturating_sub(1);
+    file.seek(SeekFrom::Start(from))?;
+    let mut reader = BufReader::new(file);
+    let mut at = from;
+    if number > 0 {
+        let mut skipped = Vec::new();
+        at += u64::try_from(reader.read_until(b'\n', &mut skipped)?).unwrap_or(0);
+    }
+    let mut events = Vec::new();
+    while events.len() < limit {
+        let mut line = String::new();
+        let length = reader.read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            break;
+        }
+        at += u64::try_from(length).unwrap_or(0);
+        // A line that a crash cut short is no event.
+        let envelope = line.trim_end();
+        if envelope.starts_with('{') && envelope.ends_with('}') {
+            events.push(Numbered { number: at, envelope: envelope.into() });
+        }
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_behind;
+
+    #[test]
+    fn whole_lines_are_read_from_every_place() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "{1}\n{22}\n{333}\n{4\n{5").unwrap();
+        let read = |number, limit| {
+            let events = read_behind(file.path(), number, limit).unwrap();
+            events.into_iter().map(|event| (event.number, event.envelope.to_string())).collect::<Vec<_>>()
+        };
+        let all = [(4, "{1}".to_owned()), (9, "{22}".to_owned()), (15, "{333}".to_owned())];
+        assert_eq!(read(0, 10), all);
+        assert_eq!(read(0, 2), all[..2]);
+        assert_eq!(read(4, 10), all[1..]);
+        assert_eq!(read(6, 10), all[2..]);
+        assert_eq!(read(15, 10), []);
+        assert_eq!(read(1_000, 10), []);
     }
 }

@@ -17,7 +17,8 @@ fn commands(pipeline: &Value, action: usize) -> Vec<&str> {
 
 #[test]
 fn every_kind_of_project_gets_a_starter_that_is_accepted() {
-    let kinds: &[(&str, &[(&str, &str)], &str, &str)] = &[
+    type Kind = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+    let kinds: &[Kind] = &[
         ("rust", &[("Cargo.toml", "[package]\n")], "cargo build --release", "cargo test"),
         (
             "node",
