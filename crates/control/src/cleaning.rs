@@ -5,12 +5,14 @@ use engine::ItemKey;
 use crate::control::{Control, ControlError};
 use crate::keys;
 use crate::load::Loaded;
-use crate::ports::{Condition, Query, Write};
+use crate::ports::{Condition, PortError, Query, Write};
 use crate::rows::{Task, WorkRow};
 use crate::stored::encode;
 
 /// How many items one commit removes.
 const PAGE: usize = 90;
+/// How long a look is put off while executions are still ending, in milliseconds.
+const LATER: i64 = 60_000;
 
 impl Control {
     /// Removes one page of a deleted pipeline's items; another row goes on with the next page, or looks again later while
@@ -21,7 +23,7 @@ impl Control {
         self.loader.load(id, &mut loaded, &[engine::Read::Item(ItemKey::Admission)]).await?;
         let live = loaded.slice.admission().ok().flatten().is_some_and(|admission| !admission.live.is_empty());
         if live {
-            return self.replace_row(row, 60_000, Vec::new()).await;
+            return self.consume_and_clean(row, Vec::new(), Some(LATER)).await;
         }
         let pk = self.place().pipeline(id);
         let query = Query { pk, prefix: String::new(), after: None, limit: PAGE, backward: true };
@@ -29,31 +31,29 @@ impl Control {
         let own = keys::item_sk(&ItemKey::Pipeline);
         let doomed = page.items.into_iter().filter(|(key, _)| key.sk != own || !page.more);
         let deletes: Vec<_> = doomed.map(|(key, _)| Write::Delete { key, condition: Condition::Always }).collect();
-        if page.more {
-            return self.replace_row(row, 0, deletes).await;
-        }
-        let mut writes = deletes;
-        writes.push(Write::Delete { key: row.key(self.place()), condition: Condition::Always });
-        Ok(self.table().transact(&format!("clean-{}", row.id), &writes).await?)
+        self.consume_and_clean(row, deletes, page.more.then_some(0)).await
     }
 
-    /// The row again, later.
-    async fn replace_row(&self, row: &WorkRow, after_millis: i64, mut writes: Vec<Write>) -> Result<(), ControlError> {
+    /// Consumes a row, once, with what it removes; another row goes on after milliseconds.
+    async fn consume_and_clean(
+        &self,
+        row: &WorkRow,
+        mut writes: Vec<Write>,
+        again_after: Option<i64>,
+    ) -> Result<(), ControlError> {
         let seed = self.ports.entropy.seed();
-        let again = WorkRow {
-            id: seed.id("clean"),
-            region: self.place().region.clone(),
-            pipeline: row.pipeline.clone(),
-            due: self.now().plus_millis(after_millis),
-            task: Task::Clean,
-        };
-        writes.push(Write::Delete { key: row.key(self.place()), condition: Condition::Always });
-        writes.push(Write::Put {
-            key: again.key(self.place()),
-            revision: 1,
-            body: encode(&again)?,
-            condition: Condition::Always,
-        });
-        Ok(self.table().transact(&format!("clean-{}", again.id), &writes).await?)
+        let own = row.key(self.place());
+        writes.push(Write::Delete { key: own.clone(), condition: Condition::Present });
+        if let Some(millis) = again_after {
+            let due = self.now().plus_millis(millis);
+            let (id, region) = (seed.id("clean"), self.place().region.clone());
+            let again = WorkRow { id, region, pipeline: row.pipeline.clone(), due, task: Task::Clean };
+            let (key, body) = (again.key(self.place()), encode(&again)?);
+            writes.push(Write::Put { key, revision: 1, body, condition: Condition::Always });
+        }
+        match self.table().transact(&format!("clean-{}", seed.0.simple()), &writes).await {
+            Err(PortError::Conflict) if self.table().get(&own).await?.is_none() => Ok(()),
+            done => Ok(done?),
+        }
     }
 }

@@ -83,10 +83,15 @@ impl Committing<'_> {
         Ok(Prepared { token: self.token(), writes: one_write_an_item(writes), rows, ended, changed })
     }
 
-    /// The transaction that only consumes a row.
-    pub fn consume(&self, row: &WorkRow) -> Prepared {
-        let writes = vec![Write::Delete { key: row.key(self.place), condition: Condition::Present }];
-        Prepared { token: self.token(), writes, rows: Vec::new(), ended: Vec::new(), changed: Changed::default() }
+    /// The transaction of what was ignored: it only consumes a row, and writes what goes with it. None where that is
+    /// nothing.
+    pub fn ignored(&self, row: Option<&WorkRow>, extra: &[Write]) -> Option<Prepared> {
+        let delete = |row: &WorkRow| Write::Delete { key: row.key(self.place), condition: Condition::Present };
+        let writes: Vec<_> = row.map(delete).into_iter().chain(extra.iter().cloned()).collect();
+        let nothing = writes.is_empty();
+        let prepared =
+            Prepared { token: self.token(), writes, rows: Vec::new(), ended: Vec::new(), changed: Changed::default() };
+        (!nothing).then_some(prepared)
     }
 
     fn token(&self) -> String {

@@ -134,8 +134,12 @@ impl Control {
                     return Ok(Round::Commit(Box::new(prepared), None));
                 }
                 Ok(Decision::Ignored(reason)) => {
-                    return Ok(match consumed {
-                        Some(row) => Round::Commit(Box::new(committing.consume(row)), Some(reason)),
+                    // A deadline delivered early still has to come: its row stays.
+                    let row = consumed.filter(|_| reason != Reason::NotDue);
+                    // What is so already has not been followed by what goes with it, as the next poll.
+                    let extra = if reason == Reason::AlreadySo { extra } else { &[] };
+                    return Ok(match committing.ignored(row, extra) {
+                        Some(prepared) => Round::Commit(Box::new(prepared), Some(reason)),
                         None => Round::Ignored(reason),
                     });
                 }

@@ -62,16 +62,14 @@ impl Control {
         };
         let event = self.event(What::Action(key.clone(), ActionReport::Claim(claim)));
         let extra = self.beside_claim(pipeline, &action, &prepared, event.seed)?;
-        match self.apply(pipeline, &event, consumed, &extra).await? {
-            Applied::Changed(_) => {}
-            Applied::Ignored(_) | Applied::Consumed => return Ok(Dispatched::Nothing),
-        }
-        let Some(action) = self.action(pipeline, key).await?.filter(|action| action.drive == drive) else {
+        let claimed = match self.apply(pipeline, &event, consumed, &extra).await? {
+            Applied::Changed(changed) => changed.changes.into_iter().find_map(written_action),
+            Applied::Ignored(_) | Applied::Consumed => None,
+        };
+        // Nothing is read after the claim: whoever holds it must not fail any more before it is handed to the provider.
+        let Some(action) = claimed.filter(|action| action.status == ActionStatus::InProgress) else {
             return Ok(Dispatched::Nothing);
         };
-        if action.status != ActionStatus::InProgress {
-            return Ok(Dispatched::Nothing);
-        }
         if let Some(outcome) = prepared.error {
             return Ok(Dispatched::Fail(key.clone(), Box::new(outcome)));
         }
@@ -344,12 +342,7 @@ impl Control {
                 let event = self.event(What::Action(key.clone(), ActionReport::Started(started)));
                 let poll = poll_at.map(|due| self.poll_row(pipeline, key, due, event.seed));
                 let extra = poll.iter().map(|row| self.put_row(row)).collect::<Result<Vec<_>, _>>()?;
-                let applied = self.apply(pipeline, &event, consumed, &extra).await?;
-                if let (Applied::Ignored(engine::Reason::AlreadySo), Some(row)) = (&applied, &poll) {
-                    let token = format!("poll-{}", row.id);
-                    self.table().transact(&token, &[self.put_row(row)?]).await?;
-                }
-                Ok(applied)
+                self.apply(pipeline, &event, consumed, &extra).await
             }
         }
     }
@@ -395,6 +388,15 @@ impl Control {
         let Some((execution, stage, action)) = self.in_progress(pipeline, key).await? else { return Ok(None) };
         let prepared = self.prepare(pipeline, &execution, &stage, &action).await?;
         Ok(Some(self.request(pipeline, &execution, action, prepared)))
+    }
+}
+
+/// The action execution that a change writes.
+fn written_action(change: engine::Change) -> Option<ActionExecution> {
+    match change {
+        engine::Change::Create(_, engine::Item::Action(action))
+        | engine::Change::Replace(_, engine::Item::Action(action)) => Some(action),
+        engine::Change::Create(..) | engine::Change::Replace(..) | engine::Change::Delete(_) => None,
     }
 }
 
