@@ -1,8 +1,10 @@
 //! `penstock run`: one pipeline to its end in this process.
 
 mod approvals;
+mod begin;
 mod follow;
 mod prepare;
+mod signals;
 mod view;
 
 use anyhow::Context;

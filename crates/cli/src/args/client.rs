@@ -36,7 +36,7 @@ pub enum ClientCommand {
     Rollback(RollbackArgs),
     /// Approve or reject a pending approval
     #[command(
-        after_help = "Examples:\n  penstock approve web Production/SignOff --summary 'looks good'\n  penstock approve web Production/SignOff --reject --summary 'not today'"
+        after_help = "Examples:\n  penstock approve web Production/SignOff --summary 'looks good'\n  penstock approve web Production/SignOff --reject --summary 'not today'\n  penstock approve web Production/SignOff --link"
     )]
     Approve(ApproveArgs),
     /// Disable or enable the way into or out of a stage
@@ -73,7 +73,8 @@ pub struct ConnectArgs {
     /// else http://127.0.0.1:7707]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub endpoint_url: Option<String>,
-    /// An AWS-format credentials file [default: what the AWS command line uses, else .penstock/credentials]
+    /// An AWS-format credentials file [default: $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY,
+    /// $AWS_SHARED_CREDENTIALS_FILE, .penstock/credentials, ~/.aws/credentials]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub credentials: Option<PathBuf>,
     /// The profile in it [default: $AWS_PROFILE, else "default"]
@@ -219,6 +220,9 @@ pub struct ApproveArgs {
     /// What to say to it
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub summary: String,
+    /// Print a signed link that lets whoever opens it decide, instead of deciding
+    #[arg(long, conflicts_with_all = ["reject", "summary", "token"])]
+    pub link: bool,
     /// The approval's token [default: taken from the pipeline's state]
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,

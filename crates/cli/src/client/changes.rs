@@ -159,6 +159,12 @@ pub fn approve(args: &ApproveArgs) -> anyhow::Result<Exit> {
         (Some(action), Some(token)) => (action.clone(), token.clone()),
         (action, _) => pending(&api, &args.pipeline, action.as_ref())?,
     };
+    if args.link {
+        let call = json!({ "pipelineName": args.pipeline, "stageName": action.stage, "actionName": action.action });
+        let answer = api.extension("GetApprovalLink", &call)?;
+        show(&args.common, &answer, |_| format!("{}\n", answer["url"].as_str().unwrap_or_default()))?;
+        return Ok(Exit::Succeeded);
+    }
     let status = if args.reject { "Rejected" } else { "Approved" };
     let call = json!({
         "pipelineName": args.pipeline, "stageName": action.stage, "actionName": action.action,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::{Format, WatchArgs};
 use crate::exit::Exit;
 use crate::output::{self, Look};
-use crate::progress::{self, Board, Frame, News, Plain, Screen, State};
+use crate::progress::{self, Board, Frame, News, Plain, Screen, Span, State};
 
 use super::table::millis;
 use super::{Api, execution_or_newest, pages};
@@ -59,7 +59,9 @@ impl<'a> Watched<'a> {
         let version = &execution["pipelineExecution"]["pipelineVersion"];
         let declared = api.call("GetPipeline", &json!({ "name": pipeline, "version": version }))?;
         let declared: model::Pipeline = serde_json::from_value(declared["pipeline"].clone())?;
-        Ok(Self { api, board: Board::new(&declared, id, now()), seen: Vec::new() })
+        let mut board = Board::new(&declared, id, now());
+        board.span.started = None;
+        Ok(Self { api, board, seen: Vec::new() })
     }
 
     /// Asks once; every answer that changed, and what news it is.
@@ -71,6 +73,14 @@ impl<'a> Watched<'a> {
         let actions =
             pages(|input| Ok(self.api.call("ListActionExecutions", input)?), input, "actionExecutionDetails", None)?;
         let mut changed = Vec::new();
+        // An execution begins before its actions and ends after them.
+        let is_new = self.is_new("", &execution);
+        if is_new {
+            self.take_execution(&execution["pipelineExecution"]);
+        }
+        if is_new && !self.board.state.is_over() {
+            changed.push((execution.clone(), News::Execution));
+        }
         for detail in actions["actionExecutionDetails"].as_array().into_iter().flatten().rev() {
             let id = detail["actionExecutionId"].as_str().unwrap_or_default();
             if self.is_new(id, detail) {
@@ -78,7 +88,7 @@ impl<'a> Watched<'a> {
                 changed.push((json!({ "actionExecutionDetail": detail }), news));
             }
         }
-        if self.is_new("", &execution) {
+        if is_new && self.board.state.is_over() {
             self.take_execution(&execution["pipelineExecution"]);
             changed.push((execution, News::Execution));
         }
@@ -151,7 +161,7 @@ impl<'a> Watched<'a> {
         loop {
             let mut text = String::new();
             for (_, news) in self.poll()? {
-                text.push_str(&Plain.lines(&self.board, news, now()));
+                text.push_str(&Plain.lines(&self.board, news, self.happened(news)));
             }
             if self.board.state.is_over() {
                 text.push_str(&format!("{} {}\n", self.board.execution, self.board.state.as_str()));
@@ -162,6 +172,16 @@ impl<'a> Watched<'a> {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// When news happened: that may be long ago.
+    fn happened(&self, news: News) -> Timestamp {
+        let span = match news {
+            News::Action(stage, action) => self.board.stages[stage].actions[action].span,
+            News::Execution if !self.board.state.is_over() => Span { ended: None, ..self.board.span },
+            News::Execution | News::Stage(_) | News::Nothing => self.board.span,
+        };
+        span.ended.or(span.started).unwrap_or_else(now)
     }
 
     fn live(&mut self) -> anyhow::Result<State> {

@@ -7,7 +7,7 @@ mod summary;
 mod text;
 mod tree;
 
-pub use board::{ActionRow, Board, News, State};
+pub use board::{ActionRow, Board, News, Span, State};
 pub use plain::Plain;
 pub use screen::Screen;
 pub use summary::{Places, failures, summary};

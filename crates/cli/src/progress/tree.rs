@@ -137,7 +137,21 @@ fn merged(board: &Board, rows: Vec<Row>) -> Vec<Row> {
 }
 
 /// Keeps the most telling action rows and counts the others in one line at the end.
-fn shortened(board: &Board, rows: Vec<Row>, room: usize) -> Vec<Row> {
+fn shortened(board: &Board, mut rows: Vec<Row>, room: usize) -> Vec<Row> {
+    let is_quiet = |row: &Row| match row {
+        Row::Stage(place) => !matches!(board.stages[*place].state, State::InProgress | State::Failed),
+        Row::Stages(..) => true,
+        Row::Action(..) | Row::Actions { .. } => false,
+    };
+    // Rather an action that runs than a stage of which there is nothing to tell.
+    while rows.iter().filter(|row| !matches!(row, Row::Action(..))).count() + 2 > room
+        && let Some(place) = rows.iter().rposition(is_quiet)
+    {
+        rows.remove(place);
+    }
+    if rows.len() <= room {
+        return rows;
+    }
     let others = rows.iter().filter(|row| !matches!(row, Row::Action(..))).count();
     let kept = room.saturating_sub(others + 1);
     let mut ranked: Vec<(u8, usize)> =

@@ -7,29 +7,30 @@ use std::time::Duration;
 use anyhow::Context;
 use control::rows::PipelineRef;
 use control::{Control, ControlError};
-use engine::{ActionExecution, Refusal, Start, Stop, TriggerDetail};
+use engine::{ActionExecution, Start, Stop, TriggerDetail};
 use local::host::{Host, Published};
 use local::process::OutputLine;
-use model::{ExecutionId, Ordinal, Pipeline, PipelineName, TriggerType};
+use model::{ExecutionId, Ordinal, Pipeline, TriggerType};
 use serde_json::Value;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::args::Format;
 use crate::client::exit_of;
-use crate::exit::{Exit, Unusable};
+use crate::exit::Exit;
 use crate::progress::{self, Board, News, Places, State};
 
 use super::approvals::{Attendant, Attended};
+use super::begin::{declare, end_leftovers, refused};
 use super::prepare::Prepared;
+use super::signals::Signals;
 use super::view::View;
 
 /// The account that ARNs and events of a run name.
 const ACCOUNT: &str = "123456789012";
 /// How often a live tree is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
-/// How long what an interrupted run left is waited for.
-const LEFTOVER_PATIENCE: Duration = Duration::from_secs(20);
+/// After how many of them a pipe is told why nothing runs.
+const TICKS_OF_REST: u32 = 10;
 
 /// Runs what was prepared; how its execution ended.
 ///
@@ -70,6 +71,8 @@ struct Run {
     output: broadcast::Receiver<OutputLine>,
     signals: Signals,
     interrupts: u32,
+    /// Why nothing runs, and for how many ticks that has been so.
+    rest: Option<(String, u32)>,
 }
 
 impl Run {
@@ -107,6 +110,7 @@ impl Run {
             output,
             signals,
             interrupts: 0,
+            rest: None,
         })
     }
 
@@ -207,27 +211,38 @@ impl Run {
             self.attend().await?;
         }
         let now = self.control.now();
-        self.explain_rest().await;
+        self.explain_rest().await?;
         let last = self.boards.len() - 1;
         self.view.draw(&self.boards[last], now);
         Ok(())
     }
 
     /// Says what an execution waits for in which no action runs: a condition, a transition.
-    async fn explain_rest(&mut self) {
-        if !matches!(self.view, View::Live(..)) || self.interrupts > 0 {
-            return;
+    async fn explain_rest(&mut self) -> anyhow::Result<()> {
+        if self.interrupts > 0 {
+            return Ok(());
         }
-        let rests = !self.board().actions().any(|(_, action)| action.state == State::InProgress);
-        let id = self.board().execution.parse::<ExecutionId>();
-        let footer = match id {
-            Ok(id) if rests => match self.control.explain(&self.pipeline.name, id).await {
-                Ok(reasons) => reasons.first().map(|why| progress::clean(&why.to_string())),
-                Err(_) => None,
-            },
-            _ => None,
-        };
-        self.board().footer = footer;
+        let reason = self.why_it_rests().await?;
+        let is_live = matches!(self.view, View::Live(..));
+        match (&reason, &mut self.rest) {
+            (Some(reason), Some((seen, ticks))) if reason == seen => *ticks += 1,
+            _ => self.rest = reason.clone().map(|reason| (reason, 0)),
+        }
+        if is_live {
+            self.board().footer = reason;
+        } else if let Some((reason, TICKS_OF_REST)) = &self.rest {
+            self.view.say(reason);
+        }
+        Ok(())
+    }
+
+    async fn why_it_rests(&mut self) -> anyhow::Result<Option<String>> {
+        if self.board().actions().any(|(_, action)| action.state == State::InProgress) {
+            return Ok(None);
+        }
+        let id: ExecutionId = self.board().execution.parse()?;
+        let reasons = self.control.explain(&self.pipeline.name, id).await?;
+        Ok(reasons.first().map(|why| progress::clean(&why.to_string())))
     }
 
     async fn attend(&mut self) -> anyhow::Result<()> {
@@ -319,65 +334,6 @@ impl Run {
     }
 }
 
-/// Ends what an interrupted run left: two executions at once would wait for each other's stages.
-async fn end_leftovers(control: &Control) -> anyhow::Result<()> {
-    let started = std::time::Instant::now();
-    loop {
-        let mut live = 0;
-        let (pipelines, _) = control.list_pipelines(None, 1000).await?;
-        for pipeline in pipelines {
-            live += end_executions(control, &pipeline.name).await?;
-        }
-        if live == 0 {
-            return Ok(());
-        }
-        if started.elapsed() > LEFTOVER_PATIENCE {
-            anyhow::bail!(
-                "an execution that an earlier run left does not end; remove the data directory to start afresh"
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn end_executions(control: &Control, name: &PipelineName) -> anyhow::Result<usize> {
-    let (executions, _) = control.list_pipeline_executions(name, None, 100, None).await?;
-    let live: Vec<ExecutionId> =
-        executions.iter().filter(|execution| !execution.status.is_terminal()).map(|execution| execution.id).collect();
-    for id in &live {
-        let reason = Some("its penstock run was interrupted".to_owned());
-        match control.stop_pipeline_execution(name, Stop { execution: *id, abandon: true, reason }).await {
-            Ok(()) | Err(ControlError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(live.len())
-}
-
-/// Creates the pipeline, or updates it where the file says something else than an earlier run's.
-async fn declare(control: &Control, pipeline: &Pipeline) -> anyhow::Result<()> {
-    let plain = |pipeline: &Pipeline| Pipeline { version: None, ..pipeline.clone() };
-    match control.get_pipeline(&pipeline.name, None).await {
-        Ok(Some(stored)) if plain(&stored.declaration) == plain(pipeline) => {}
-        Ok(_) => {
-            control.update_pipeline(plain(pipeline)).await.map_err(refused)?;
-        }
-        Err(ControlError::Refused(Refusal::PipelineNotFound)) => {
-            control.create_pipeline(plain(pipeline)).await.map_err(refused)?;
-        }
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
-}
-
-/// A refusal before anything runs is a fault of the input.
-fn refused(error: ControlError) -> anyhow::Error {
-    match error {
-        ControlError::Refused(Refusal::Invalid(message)) => Unusable::new(message).into(),
-        other => other.into(),
-    }
-}
-
 /// Events in a queue without an end: a slow reader of standard output must not make any be missed.
 fn forwarded(mut events: broadcast::Receiver<Published>) -> mpsc::UnboundedReceiver<Arc<Value>> {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -395,30 +351,4 @@ fn forwarded(mut events: broadcast::Receiver<Published>) -> mpsc::UnboundedRecei
         }
     });
     receiver
-}
-
-/// What asks a run to stop.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
 }

@@ -4,5 +4,7 @@
 mod help;
 mod init;
 mod run;
+mod serve;
 mod support;
+mod terminal;
 mod validate;
