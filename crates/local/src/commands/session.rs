@@ -85,6 +85,14 @@ fn steps(plan: &Plan) -> Vec<Step<'_>> {
     steps
 }
 
+/// A command as messages show it.
+fn first_line(command: &str) -> String {
+    match command.trim().split_once('\n') {
+        Some((first, _)) => format!("{} ...", first.trim_end()),
+        None => command.trim().to_owned(),
+    }
+}
+
 /// Quotes for a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -146,7 +154,7 @@ fn body(number: usize, step: Step<'_>) -> String {
         }
         Step::Command(command, on_failure) => format!(
             "__penstock_at={number}; __penstock_else={on_failure}\n{}\neval {}\n__penstock_ended $?",
-            say(&format!("Running command {command}")),
+            say(&format!("Running command {}", first_line(command))),
             quoted(command),
         ),
         Step::End(phase, begin) => {
@@ -229,7 +237,7 @@ fn judge(plan: &Plan, end: &ProgramEnd, notes: &str) -> Option<Fault> {
         let Some(Step::Command(command, _)) = steps.get(number.parse::<usize>().ok()?.checked_sub(1)?) else {
             return Some(Fault::failed(format!("a command failed with exit status {status}")));
         };
-        return Some(Fault::failed(format!("the command `{command}` failed with exit status {status}")));
+        return Some(Fault::failed(format!("the command `{}` failed with exit status {status}", first_line(command))));
     }
     let finished = notes.lines().any(|line| line == "done");
     match end {

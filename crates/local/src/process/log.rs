@@ -16,6 +16,8 @@ use super::Masker;
 pub const LOG_CAP_BYTES: u64 = 10 * 1024 * 1024;
 /// Longer lines are written as several.
 const LONGEST_LINE_BYTES: usize = 16 * 1024;
+/// The length of the longest character in UTF-8.
+const LONGEST_CHARACTER_BYTES: usize = 4;
 /// How many of the last lines are kept for failure messages.
 const TAIL_LINES: usize = 20;
 
@@ -100,7 +102,7 @@ impl LogSink {
                         state.line.clear();
                     }
                     state.line.push(*byte);
-                    if state.line.len() >= LONGEST_LINE_BYTES + self.masker.longest() {
+                    if state.line.len() >= LONGEST_LINE_BYTES + LONGEST_CHARACTER_BYTES + self.masker.longest() {
                         lines.extend(self.split(&mut state.line));
                     }
                 }

@@ -109,13 +109,21 @@ fn answer_once(listener: TcpListener, answer: &'static str) -> std::thread::Join
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = Vec::new();
         let mut buffer = [0; 4096];
-        while !String::from_utf8_lossy(&request).ends_with("}}}") {
+        while !is_whole(&String::from_utf8_lossy(&request)) {
             let count = stream.read(&mut buffer).unwrap();
+            assert!(count > 0, "the request ends in its midst");
             request.extend_from_slice(&buffer[..count]);
         }
         stream.write_all(answer.as_bytes()).unwrap();
         String::from_utf8(request).unwrap()
     })
+}
+
+/// Whether a request has come with all of its body.
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    length == Some(body.len())
 }
 
 #[tokio::test]

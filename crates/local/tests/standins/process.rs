@@ -1,6 +1,5 @@
 //! Programs under a supervisor: their ends, their output, and that nothing of them remains.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,11 +7,9 @@ use std::time::{Duration, Instant};
 
 use engine::{ActionKey, Slot};
 use local::process::{
-    self, CancellationToken, LogSink, MARKER, OutputLine, ProgramEnd, ProgramSpec, SUPERVISE, SupervisorCommand,
-    base_environment,
+    self, CancellationToken, LogSink, MARKER, ProgramEnd, ProgramSpec, SUPERVISE, SupervisorCommand, base_environment,
 };
 use model::ExecutionId;
-use tokio::sync::broadcast;
 use uuid::Uuid;
 
 /// This test binary as a supervisor: libtest runs the one test below, which never returns.
@@ -89,8 +86,284 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Processes whose command line is exactly this.
+fn running(command: &[&str]) -> usize {
+    let wanted: String = command.iter().map(|word| format!("{word}\0")).collect();
+    let lines = fs::read_dir("/proc").unwrap().flatten().map(|entry| fs::read(entry.path().join("cmdline")));
+    lines.filter(|line| line.as_ref().is_ok_and(|line| *line == wanted.as_bytes())).count()
+}
+
+/// A time to sleep that no other process sleeps.
+fn unique_seconds() -> String {
+    format!("{}", 1_000_000 + u64::from(Uuid::new_v4().as_fields().0))
+}
+
 #[tokio::test]
 async fn a_program_ends_with_its_status_and_its_output_in_order() {
     let (end, log) = run("echo one; echo two >&2; echo three; exit 7").await;
     assert_eq!((end, log.as_str()), (ProgramEnd::Exited(7), "one\ntwo\nthree\n"));
+}
+
+#[tokio::test]
+async fn a_program_ended_by_a_signal_says_so() {
+    assert_eq!(run("kill -9 $$").await.0, ProgramEnd::Signaled(9));
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_says_why() {
+    let data = tempfile::tempdir().unwrap();
+    let mut spec = shell(data.path(), "");
+    spec.program = "/no/such/program".into();
+    let end = process::run(spec.clone(), &sink(data.path()), &CancellationToken::new()).await;
+    assert!(matches!(&end, ProgramEnd::NotStarted(reason) if reason.contains("/no/such/program")), "{end:?}");
+    spec.supervisor.program = "/no/such/supervisor".into();
+    let end = process::run(spec, &sink(data.path()), &CancellationToken::new()).await;
+    assert!(matches!(&end, ProgramEnd::NotStarted(reason) if reason.contains("/no/such/supervisor")), "{end:?}");
+}
+
+#[tokio::test]
+async fn output_without_a_last_line_break_is_kept_and_standard_input_is_a_file() {
+    let data = tempfile::tempdir().unwrap();
+    let input = data.path().join("input");
+    fs::write(&input, "given").unwrap();
+    let spec = ProgramSpec { stdin: Some(input), ..shell(data.path(), "cat; printf ' and kept'") };
+    let end = process::run(spec, &sink(data.path()), &CancellationToken::new()).await;
+    assert_eq!(end, ProgramEnd::Exited(0));
+    assert_eq!(fs::read_to_string(data.path().join("logs/x/run.log")).unwrap(), "given and kept\n");
+    // Without one there is nothing to read, and nothing to wait for.
+    assert_eq!(run("cat").await, (ProgramEnd::Exited(0), String::new()));
+}
+
+#[tokio::test]
+async fn a_program_has_a_group_of_its_own_and_no_terminal() {
+    let (end, log) = run("ps -o pgid= -p $$ | tr -d ' '; echo $$; : 2>/dev/null < /dev/tty && echo terminal").await;
+    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("/dev/tty")).collect();
+    assert!(matches!(end, ProgramEnd::Exited(_)));
+    if lines.len() == 2 {
+        assert_eq!(lines[0], lines[1]);
+    } else {
+        // Without `ps` only the number itself comes.
+        println!("SKIPPED: no ps here");
+    }
+}
+
+/// Leaves processes in every way there is: in the background, in a session of their own, orphaned, deaf to SIGTERM,
+/// without the marker in their environment.
+fn leave_descendants(seconds: &str) -> String {
+    format!(
+        "sleep {seconds} &
+         setsid sleep {seconds} &
+         sh -c 'setsid sh -c \"sleep {seconds} & sleep {seconds} &\" &'
+         sh -c 'trap \"\" TERM; sleep {seconds}; sleep {seconds}' &
+         env -i setsid /bin/sh -c 'sleep {seconds} & exit' &
+         until [ $(ls /proc/*/cmdline | xargs -n1 cat 2>/dev/null | tr '\\0' '\\n' | grep -c '^{seconds}$') -ge 6 ]; do :; done
+         echo ready"
+    )
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_in_the_background_is_ended_with_it() {
+    let seconds = unique_seconds();
+    let (end, log) = run(&leave_descendants(&seconds)).await;
+    assert_eq!((end, log.as_str()), (ProgramEnd::Exited(0), "ready\n"));
+    assert_eq!(running(&["sleep", &seconds]), 0);
+}
+
+#[tokio::test]
+async fn a_stop_ends_every_descendant() {
+    let data = tempfile::tempdir().unwrap();
+    let seconds = unique_seconds();
+    let script = format!("{}\n sleep {seconds}", leave_descendants(&seconds));
+    let (sink, stop) = (sink(data.path()), CancellationToken::new());
+    let spec = shell(data.path(), &script);
+    let id = spec.id.clone();
+    let stopping = async {
+        while sink.tail().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(running(&["sleep", &seconds]) >= 6);
+        stop.cancel();
+    };
+    let (end, ()) = tokio::join!(process::run(spec, &sink, &stop), stopping);
+    assert_eq!(end, ProgramEnd::Stopped);
+    assert_eq!((running(&["sleep", &seconds]), alive(&id)), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_program_has_time_to_end_by_itself_when_it_is_stopped() {
+    let data = tempfile::tempdir().unwrap();
+    let script = "trap 'echo cleaned up; exit 0' TERM; echo ready; while :; do sleep 0.01; done";
+    let spec = ProgramSpec {
+        timeout: Some(Duration::from_millis(300)),
+        grace: Duration::from_secs(60),
+        ..shell(data.path(), script)
+    };
+    let sink = sink(data.path());
+    let end = process::run(spec, &sink, &CancellationToken::new()).await;
+    assert_eq!((end, sink.tail()), (ProgramEnd::TimedOut, vec!["ready".to_owned(), "cleaned up".to_owned()]));
+}
+
+#[tokio::test]
+async fn nothing_is_started_once_it_was_stopped() {
+    let data = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let end = process::run(shell(data.path(), "echo started"), &sink(data.path()), &stop).await;
+    assert_eq!(end, ProgramEnd::Stopped);
+    assert_eq!(fs::read_to_string(data.path().join("logs/x/run.log")).unwrap(), "");
+}
+
+#[tokio::test]
+async fn dropping_the_future_ends_every_descendant() {
+    let data = tempfile::tempdir().unwrap();
+    let seconds = unique_seconds();
+    let sink = sink(data.path());
+    let spec = shell(data.path(), &format!("{}\n sleep {seconds}", leave_descendants(&seconds)));
+    let id = spec.id.clone();
+    {
+        let stop = CancellationToken::new();
+        let mut program = std::pin::pin!(process::run(spec, &sink, &stop));
+        while sink.tail().is_empty() {
+            let _ = tokio::time::timeout(Duration::from_millis(5), &mut program).await;
+        }
+    }
+    until("the record is removed", || !data.path().join(format!("running/{id}.json")).exists());
+    assert_eq!((running(&["sleep", &seconds]), alive(&id)), (0, Vec::new()));
+}
+
+/// A host that this test binary plays when it is asked to: runs `HOST_SCRIPT` with `HOST_DATA` as its data directory.
+#[test]
+fn host_process() {
+    let (Ok(data), Ok(script)) = (std::env::var("HOST_DATA"), std::env::var("HOST_SCRIPT")) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let data = Path::new(&data);
+        process::run(shell(data, &script), &sink(data), &CancellationToken::new()).await;
+    });
+}
+
+/// Starts a host, waits until its program is ready, and returns it with its program's id.
+fn host(data: &Path, script: &str) -> (std::process::Child, String) {
+    let host = Command::new("/proc/self/exe")
+        .args(["--exact", "process::host_process", "--nocapture"])
+        .env("HOST_DATA", data)
+        .env("HOST_SCRIPT", script)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the program is ready", || {
+        fs::read_to_string(data.join("logs/x/run.log")).is_ok_and(|log| log.contains("ready"))
+    });
+    let record = fs::read_dir(data.join("running")).unwrap().flatten().next().unwrap().path();
+    (host, record.file_stem().unwrap().to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_program_ends_with_a_host_that_was_killed() {
+    let data = tempfile::tempdir().unwrap();
+    let seconds = unique_seconds();
+    let (mut host, id) = host(data.path(), &format!("{}\n sleep {seconds}", leave_descendants(&seconds)));
+    assert!(!alive(&id).is_empty());
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the record is removed", || !data.path().join(format!("running/{id}.json")).exists());
+    assert_eq!((running(&["sleep", &seconds]), alive(&id)), (0, Vec::new()));
+    assert_eq!(process::recover(data.path()), []);
+}
+
+#[test]
+fn what_a_killed_supervisor_left_is_ended_at_the_next_start() {
+    let data = tempfile::tempdir().unwrap();
+    let seconds = unique_seconds();
+    // A child with an empty environment is found as the leader's descendant; the others by their environment.
+    let script = format!(
+        "setsid sleep {seconds} & sh -c 'setsid sleep {seconds} &'; env -i /bin/sleep {seconds} & echo ready; sleep {seconds}"
+    );
+    let (mut host, id) = host(data.path(), &script);
+    let record = data.path().join(format!("running/{id}.json"));
+    let recorded: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    host.kill().unwrap();
+    // The supervisor may have begun to end things; it does not get far within its grace.
+    Command::new("kill").args(["-9", &recorded["pid"].to_string()]).status().unwrap();
+    host.wait().unwrap();
+    fs::create_dir_all(process::scratch_directory(data.path()).join(&id)).unwrap();
+
+    let recovered = process::recover(data.path());
+    assert_eq!(running(&["sleep", &seconds]) + running(&["/bin/sleep", &seconds]), 0);
+    assert_eq!(alive(&id), Vec::<String>::new());
+    assert!(!record.exists());
+    until("the scratch directories are removed", || fs::read_dir(data.path()).unwrap().count() == 2);
+    assert_eq!(recovered.len(), 1);
+    assert_eq!((&recovered[0].action_execution_id, &recovered[0].key, recovered[0].left), (&id, &Some(key("Run")), 0));
+}
+
+/// Writes a record of a process that is no supervisor of ours.
+fn write_record(data: &Path, process: &std::process::Child, later: u64, boot_id: &str) {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    let start: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+    let record = serde_json::json!({
+        "pid": process.id(),
+        "start": start + later,
+        "boot_id": boot_id,
+        "group": null,
+        "id": "some-id",
+        "key": key("Run"),
+    });
+    fs::create_dir_all(data.join("running")).unwrap();
+    fs::write(data.join("running/some-id.json"), record.to_string()).unwrap();
+}
+
+#[test]
+fn recovery_ends_only_the_very_process_that_was_recorded() {
+    let data = tempfile::tempdir().unwrap();
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let boot_id = boot_id.trim();
+    let mut bystander = Command::new("sleep").arg(unique_seconds()).spawn().unwrap();
+    for (later, boot) in [(1, boot_id), (0, "another boot")] {
+        write_record(data.path(), &bystander, later, boot);
+        assert_eq!(process::recover(data.path()).iter().map(|one| one.ended).collect::<Vec<_>>(), [0]);
+        assert!(bystander.try_wait().unwrap().is_none(), "another process with the same number is left alone");
+        assert!(!data.path().join("running/some-id.json").exists());
+    }
+    write_record(data.path(), &bystander, 0, boot_id);
+    assert_eq!(process::recover(data.path()).iter().map(|one| one.ended).collect::<Vec<_>>(), [1]);
+    assert!(!bystander.wait().unwrap().success());
+}
+
+#[test]
+fn a_record_that_cannot_be_read_still_names_its_processes() {
+    let data = tempfile::tempdir().unwrap();
+    let id = Uuid::new_v4().to_string();
+    let mut stray = Command::new("sleep").arg(unique_seconds()).env(MARKER, &id).spawn().unwrap();
+    let mut other = Command::new("sleep").arg(unique_seconds()).env(MARKER, "another").spawn().unwrap();
+    fs::create_dir(data.path().join("running")).unwrap();
+    fs::write(data.path().join(format!("running/{id}.json")), "{").unwrap();
+    let recovered = process::recover(data.path());
+    assert_eq!((recovered.len(), recovered[0].ended, &recovered[0].key), (1, 1, &None));
+    assert!(!stray.wait().unwrap().success());
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_supervisor_is_no_success_and_leaves_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let seconds = unique_seconds();
+    let sink = sink(data.path());
+    let spec = shell(data.path(), &format!("setsid sleep {seconds} & echo ready; sleep {seconds}"));
+    let record = data.path().join(format!("running/{}.json", spec.id));
+    let killing = async {
+        while sink.tail().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let recorded: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+        Command::new("kill").args(["-9", &recorded["pid"].to_string()]).status().unwrap();
+    };
+    let stop = CancellationToken::new();
+    let (end, ()) = tokio::join!(process::run(spec, &sink, &stop), killing);
+    assert!(matches!(end, ProgramEnd::Lost(_)), "{end:?}");
+    assert_eq!(running(&["sleep", &seconds]), 0);
+    assert!(!record.exists());
 }
