@@ -156,7 +156,7 @@ fn leave_descendants(seconds: &str) -> String {
          sh -c 'setsid sh -c \"sleep {seconds} & sleep {seconds} &\" &'
          sh -c 'trap \"\" TERM; sleep {seconds}; sleep {seconds}' &
          env -i setsid /bin/sh -c 'sleep {seconds} & exit' &
-         until [ $(ls /proc/*/cmdline | xargs -n1 cat 2>/dev/null | tr '\\0' '\\n' | grep -c '^{seconds}$') -ge 6 ]; do :; done
+         until [ $(ls /proc/*/cmdline 2>/dev/null | xargs -n1 cat 2>/dev/null | tr '\\0' '\\n' | grep -c '^{seconds}$') -ge 6 ]; do :; done
          echo ready"
     )
 }
@@ -200,7 +200,7 @@ async fn a_program_has_time_to_end_by_itself_when_it_is_stopped() {
     };
     let sink = sink(data.path());
     let end = process::run(spec, &sink, &CancellationToken::new()).await;
-    assert_eq!((end, sink.tail()), (ProgramEnd::TimedOut, vec!["ready".to_owned(), "cleaned up".to_owned()]));
+    assert_eq!((end, sink.tail().last().unwrap().as_str()), (ProgramEnd::TimedOut, "cleaned up"));
 }
 
 #[tokio::test]
@@ -228,7 +228,8 @@ async fn dropping_the_future_ends_every_descendant() {
         }
     }
     until("the record is removed", || !data.path().join(format!("running/{id}.json")).exists());
-    assert_eq!((running(&["sleep", &seconds]), alive(&id)), (0, Vec::new()));
+    assert_eq!(running(&["sleep", &seconds]), 0);
+    until("the supervisor has ended", || alive(&id).is_empty());
 }
 
 /// A host that this test binary plays when it is asked to: runs `HOST_SCRIPT` with `HOST_DATA` as its data directory.
@@ -268,7 +269,8 @@ fn a_program_ends_with_a_host_that_was_killed() {
     host.kill().unwrap();
     host.wait().unwrap();
     until("the record is removed", || !data.path().join(format!("running/{id}.json")).exists());
-    assert_eq!((running(&["sleep", &seconds]), alive(&id)), (0, Vec::new()));
+    assert_eq!(running(&["sleep", &seconds]), 0);
+    until("the supervisor has ended", || alive(&id).is_empty());
     assert_eq!(process::recover(data.path()), []);
 }
 
