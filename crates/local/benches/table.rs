@@ -1,4 +1,9 @@
 //! What a transaction costs on the table, beside one `fdatasync` of the same disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests and benchmarks fail by panicking and say what they skip or measure"
+)]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,5 @@
 //! The single-process host: pipelines run to their ends, and events come once and in order.
+#![allow(clippy::unwrap_used, reason = "tests and benchmarks fail by panicking and say what they skip or measure")]
 
 use std::sync::Arc;
 use std::time::Duration;

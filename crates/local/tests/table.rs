@@ -1,4 +1,10 @@
 //! The table on redb: the contract, crashes, a full disk, opening and closing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests and benchmarks fail by panicking and say what they skip or measure"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};

@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Published;
 
+/// How long the publisher gathers before it flushes.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// The event log: one envelope a line. An event's sequence is the offset of its line's end.
 pub struct EventLog {
     file: File,
@@ -84,6 +87,13 @@ impl Publisher {
                 biased;
                 count = rows.recv_many(&mut batch, MAX_WRITES) => if count == 0 { return },
                 () = stop.cancelled() => break,
+            }
+            // What the same moment brings shares its flush: an action's end, its stage's next step, the next claim.
+            tokio::time::sleep(GATHER).await;
+            while batch.len() < MAX_WRITES
+                && let Ok(row) = rows.try_recv()
+            {
+                batch.push(row);
             }
             self.publish_surely(batch, &stop).await;
         }
