@@ -9,6 +9,7 @@
 mod log;
 mod mask;
 mod procfs;
+mod ready;
 mod record;
 mod recover;
 mod run;
@@ -16,9 +17,10 @@ mod supervise;
 
 pub use log::{LOG_CAP_BYTES, LogChunk, LogSink, OutputLine, log_location, log_path, read_log};
 pub use mask::Masker;
+pub use ready::SupervisorCommand;
 pub(crate) use record::is_running;
 pub use recover::{Recovered, recover, scratch_directory};
-pub use run::{ProgramEnd, ProgramSpec, SupervisorCommand, base_environment, run};
+pub use run::{ProgramEnd, ProgramSpec, base_environment, run};
 pub use supervise::supervise;
 pub use tokio_util::sync::CancellationToken;
 

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use engine::ActionKey;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::io::AsyncReadExt;
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
+use super::ready::Supervisor;
 use super::supervise::{End, Order, Report};
-use super::{LogSink, MARKER, SUPERVISE, record, recover};
+use super::{LogSink, MARKER, SupervisorCommand, record, recover};
 
 /// How long the output of a program whose supervisor has ended is still read. All writers are dead by then; only what a
 /// process of another user holds open comes later.
@@ -19,22 +19,6 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// A longer wait than any action's.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// Which executable supervises.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SupervisorCommand {
-    /// The executable.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
-}
-
-impl Default for SupervisorCommand {
-    /// This very executable, also when its file was replaced meanwhile.
-    fn default() -> Self {
-        Self { program: "/proc/self/exe".into(), args: vec![SUPERVISE.into()] }
-    }
-}
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -107,14 +91,12 @@ pub async fn run(spec: ProgramSpec, sink: &LogSink, stop: &CancellationToken) ->
         Ok(started) => started,
         Err(message) => return ProgramEnd::NotStarted(message),
     };
-    let mut supervisor = started.supervisor;
     let attended = attend(started.lifeline, started.output, started.control, &spec, sink, stop).await;
-    let status = supervisor.wait().await;
+    let status = started.process.wait().await;
     sink.finish();
     let report = serde_json::from_slice::<Report>(&last_line(&attended.report));
     let Ok(report) = report else {
         clean_up(&spec).await;
-        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         return attended.ended_by.unwrap_or_else(|| ProgramEnd::Lost(format!("its supervisor ended with {status}")));
     };
     if !report.left.is_empty() {
@@ -128,14 +110,7 @@ pub async fn run(spec: ProgramSpec, sink: &LogSink, stop: &CancellationToken) ->
     })
 }
 
-struct Started {
-    supervisor: Child,
-    lifeline: ChildStdin,
-    output: ChildStderr,
-    control: ChildStdout,
-}
-
-async fn start(spec: &ProgramSpec) -> Result<Started, String> {
+async fn start(spec: &ProgramSpec) -> Result<Supervisor, String> {
     let directory = record::directory(&spec.data);
     std::fs::create_dir_all(&directory)
         .map_err(|error| format!("cannot make the directory {}: {error}", directory.display()))?;
@@ -154,22 +129,7 @@ async fn start(spec: &ProgramSpec) -> Result<Started, String> {
     };
     let mut line = serde_json::to_vec(&order).map_err(|error| error.to_string())?;
     line.push(b'\n');
-    let mut supervisor = Command::new(&spec.supervisor.program)
-        .args(&spec.supervisor.args)
-        .env(MARKER, &spec.id)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot start the supervisor {}: {error}", spec.supervisor.program.display()))?;
-    let (Some(mut lifeline), Some(control), Some(output)) =
-        (supervisor.stdin.take(), supervisor.stdout.take(), supervisor.stderr.take())
-    else {
-        return Err("the supervisor has no pipes".into());
-    };
-    // A supervisor that dies before it has read everything shows as one without a report.
-    let _ = lifeline.write_all(&line).await;
-    Ok(Started { supervisor, lifeline, output, control })
+    spec.supervisor.give(&line).await
 }
 
 struct Attended {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// This test binary as a supervisor: libtest runs the one test below, which never returns.
 pub fn supervisor() -> SupervisorCommand {
     let args = ["--exact", "process::supervisor_process", "--nocapture", "--test-threads=1", SUPERVISE];
-    SupervisorCommand { program: "/proc/self/exe".into(), args: args.map(String::from).into() }
+    SupervisorCommand::new("/proc/self/exe".into(), args.map(String::from).into())
 }
 
 #[test]
@@ -105,6 +105,46 @@ async fn a_program_ends_with_its_status_and_its_output_in_order() {
 }
 
 #[tokio::test]
+async fn a_supervisor_that_was_kept_ready_serves_the_next_program_and_one_that_died_none() {
+    let data = tempfile::tempdir().unwrap();
+    let spec = |script: &str, supervisor: &SupervisorCommand| ProgramSpec {
+        supervisor: supervisor.clone(),
+        ..shell(data.path(), script)
+    };
+    let sink = sink(data.path());
+    let word = Uuid::new_v4().to_string();
+    let supervisor = {
+        let mut args: Vec<String> =
+            ["--exact", "process::supervisor_process", "--nocapture", SUPERVISE].map(String::from).into();
+        args.push(word.clone());
+        SupervisorCommand::new("/proc/self/exe".into(), args)
+    };
+    let waiting = || -> Vec<String> {
+        let holds_word = |path: &Path| {
+            fs::read(path.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&word))
+        };
+        let found = fs::read_dir("/proc").unwrap().flatten().filter(|entry| holds_word(&entry.path()));
+        found.map(|entry| entry.file_name().to_str().unwrap().to_owned()).collect()
+    };
+    supervisor.prepare();
+    until("one is ready", || waiting().len() == 1);
+    let first = waiting().remove(0);
+    // The supervisor is the parent of the shell.
+    let ran = process::run(spec("echo $PPID", &supervisor), &sink, &CancellationToken::new()).await;
+    assert_eq!((ran, sink.tail().last()), (ProgramEnd::Exited(0), Some(&first)));
+
+    until("the next one is ready", || waiting().iter().any(|one| *one != first));
+    until("the first one has ended", || waiting().len() == 1);
+    Command::new("kill").args(["-9", &waiting()[0]]).status().unwrap();
+    until("it is dead", || waiting().is_empty());
+    let ran = process::run(spec("echo again", &supervisor), &sink, &CancellationToken::new()).await;
+    assert_eq!((ran, sink.tail().last().unwrap().as_str()), (ProgramEnd::Exited(0), "again"));
+
+    drop(supervisor);
+    until("none is left", || waiting().is_empty());
+}
+
+#[tokio::test]
 async fn a_program_ended_by_a_signal_says_so() {
     assert_eq!(run("kill -9 $$").await.0, ProgramEnd::Signaled(9));
 }
@@ -116,7 +156,7 @@ async fn a_program_that_cannot_be_started_says_why() {
     spec.program = "/no/such/program".into();
     let end = process::run(spec.clone(), &sink(data.path()), &CancellationToken::new()).await;
     assert!(matches!(&end, ProgramEnd::NotStarted(reason) if reason.contains("/no/such/program")), "{end:?}");
-    spec.supervisor.program = "/no/such/supervisor".into();
+    spec.supervisor = SupervisorCommand::new("/no/such/supervisor".into(), Vec::new());
     let end = process::run(spec, &sink(data.path()), &CancellationToken::new()).await;
     assert!(matches!(&end, ProgramEnd::NotStarted(reason) if reason.contains("/no/such/supervisor")), "{end:?}");
 }
