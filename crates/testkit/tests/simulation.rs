@@ -1,30 +1,24 @@
 //! Random pipelines, random commands, and everything going wrong that may.
 
+use std::collections::BTreeMap;
+use testkit::sim::{self, Mutation};
+
 #[test]
 fn first() {
-    let from = std::time::Instant::now();
-    let mut commits = 0;
-    for seed in 0..50 {
-        let record = testkit::sim::run(seed, testkit::sim::Mutation::None);
-        commits += record.commits().count();
+    let mut found: BTreeMap<&str, Vec<(u64, String)>> = BTreeMap::new();
+    for seed in 0..300 {
+        let record = sim::run(seed, Mutation::None);
         if std::env::var("PENSTOCK_SIM_SEED").is_ok_and(|given| given == seed.to_string()) {
             println!("{record}");
         }
-        println!(
-            "{seed} steps {} commits {} quiet {} end {} inv {:?}",
-            record.steps.len(),
-            record.commits().count(),
-            record.quiet.is_some(),
-            record.end.is_some(),
-            record.invariants.first()
-        );
-        if let Some(end) = &record.quiet {
-            for (_, id, waits) in &end.waits {
-                if waits.contains(&engine::Why::NextStep) || waits.is_empty() {
-                    println!("   LOST {id} {waits:?}");
-                }
-            }
+        for (name, fault) in sim::checkers::check(&record) {
+            found.entry(name).or_default().push((seed, fault));
         }
     }
-    println!("{commits} in {:?}", from.elapsed());
+    for (name, faults) in found {
+        println!("{name}: {}", faults.len());
+        for (seed, fault) in faults.iter().take(6) {
+            println!("    {seed}: {fault}");
+        }
+    }
 }

@@ -172,16 +172,16 @@ impl Record {
         })
     }
 
-    /// Shows `look` each commit with everything stored before it.
+    /// Shows `look` each commit with everything stored after it.
     pub fn replay(&self, mut look: impl FnMut(usize, &Commit, &Pipelines)) {
         let mut pipelines = Pipelines::new();
         for (place, commit) in self.commits() {
-            look(place, commit, &pipelines);
             apply(&mut pipelines, commit);
+            look(place, commit, &pipelines);
         }
     }
 
-    /// Shows `look` each changed item that no crash lost.
+    /// Each changed item that no crash lost, with its commit and that commit's place in the trace.
     pub fn changes(&self) -> impl Iterator<Item = (usize, &Commit, &ItemChange)> {
         self.commits().flat_map(|(place, commit)| commit.items.iter().map(move |change| (place, commit, change)))
     }

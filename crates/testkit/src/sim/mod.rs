@@ -5,6 +5,7 @@
 //! look at what was stored, what was published and what happened on the way.
 
 mod asked;
+pub mod checkers;
 mod declare;
 mod dice;
 mod executor;

@@ -103,8 +103,10 @@ impl Recorder {
         }
         let pipelines: Vec<PipelineId> = commit.items.iter().map(|change| change.pipeline).collect();
         commit.seen = pipelines.first().and_then(|id| known.seen.get(&(task, *id)).copied());
+        let cleans = commit.items.iter().any(|change| change.after.is_none());
         known.steps.push(Step::Commit(Box::new(commit)));
-        if let Some(id) = pipelines.first() {
+        // What is being cleaned up is gone by and by, in no order.
+        if let Some(id) = pipelines.first().filter(|_| !cleans) {
             known.check(*id);
         }
     }
