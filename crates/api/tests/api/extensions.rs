@@ -135,7 +135,7 @@ async fn a_waiting_execution_says_why() {
 #[tokio::test]
 async fn logs_are_read_bit_by_bit_and_never_within_a_character() {
     let (server, id) = waiting().await;
-    let place = |stage: &str, action: &str| format!("release/{id}/{stage}.{action}.1.log");
+    let place = |stage: &str, action: &str| format!("logs/release/{id}/{stage}.{action}.1.log");
     let write = |stage: &str, action: &str, bytes: &[u8]| {
         server.logs.0.lock().unwrap().insert(place(stage, action), bytes.to_vec());
     };
