@@ -44,6 +44,7 @@ impl LocalRunner {
     pub fn new(parts: RunnerParts) -> Self {
         let mut ctx = Ctx::new(parts.data, parts.artifacts, Arc::new(parts.config));
         ctx.supervisor = parts.supervisor;
+        ctx.supervisor.prepare();
         ctx.output = Some(parts.output);
         Self::with(ctx)
     }
