@@ -116,8 +116,10 @@ pub struct ActionRow {
     pub note: String,
     /// Why it failed: code and the lines of the message.
     pub error: Option<(String, Vec<String>)>,
-    /// Its last lines of output, cleaned.
+    /// The last lines of output of its newest attempt, cleaned.
     pub tail: VecDeque<String>,
+    /// Which attempt that was.
+    tail_attempt: u32,
     /// Its execution's id.
     pub id: Option<String>,
 }
@@ -215,9 +217,13 @@ impl Board {
         }
     }
 
-    /// Takes in a line of an action's output.
-    pub fn output(&mut self, stage: &str, action: &str, line: &str) {
+    /// Takes in a line of an action's output, which may come before the event that its attempt was started.
+    pub fn output(&mut self, stage: &str, action: &str, attempt: u32, line: &str) {
         if let Some(row) = self.action_mut(stage, action) {
+            if attempt > row.tail_attempt {
+                row.tail.clear();
+                row.tail_attempt = attempt;
+            }
             let line = clean(line);
             if line.trim().is_empty() {
                 return;
@@ -277,6 +283,7 @@ impl ActionRow {
             note: String::new(),
             error: None,
             tail: VecDeque::new(),
+            tail_attempt: 0,
             id: None,
         }
     }
@@ -286,7 +293,6 @@ impl ActionRow {
             self.attempt += 1;
             self.error = None;
             self.note.clear();
-            self.tail.clear();
         }
         self.state = state;
         self.span.note(state, now);

@@ -179,7 +179,7 @@ impl Run {
     fn take_output(&mut self, line: &OutputLine) {
         let id = line.key.execution.to_string();
         if let Some(board) = self.boards.iter_mut().find(|board| board.execution == id) {
-            board.output(line.key.stage.as_str(), line.key.name.as_str(), &line.line);
+            board.output(line.key.stage.as_str(), line.key.name.as_str(), line.key.attempt, &line.line);
         }
     }
 

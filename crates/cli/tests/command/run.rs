@@ -310,6 +310,25 @@ fn what_an_interrupted_run_left_does_not_stand_in_the_way() {
 }
 
 #[test]
+fn an_approval_that_an_interrupted_run_left_pending_does_not_hold_the_stage() {
+    let dir = project(&pipeline(&[("Gate", &[approval("SignOff")])]));
+    let mut child = start(dir.path(), &["run", "pipeline.json", "--format", "json"]);
+    link(&mut BufReader::new(child.stderr.take().unwrap()));
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    let mut child = start(dir.path(), &["run", "pipeline.json", "--approve", "Gate/SignOff"]);
+    for _ in 0..1_000 {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(0));
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    panic!("it waits for what the earlier run left");
+}
+
+#[test]
 fn a_changed_file_is_the_next_version() {
     let dir = project(&pipeline(&[("Build", &[commands("Compile", &["true"])])]));
     let version = || {

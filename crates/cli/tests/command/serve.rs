@@ -203,7 +203,8 @@ fn what_is_refused_is_told_with_its_code_and_pages_are_whole() {
         let mut named = gated();
         named["name"] = json!(format!("p{number:03}"));
         files(server.dir.path(), &[("one.json", &named.to_string())]);
-        assert_eq!(server.run(&["create", "one.json"]).code, 0);
+        let made = server.run(&["create", "one.json"]);
+        assert_eq!(made.code, 0, "{number}: {}", made.stderr);
     }
     assert_eq!(server.json(&["pipelines"])["pipelines"].as_array().unwrap().len(), 121);
     assert_eq!(server.json(&["pipelines", "--limit", "7"])["pipelines"].as_array().unwrap().len(), 7);

@@ -55,7 +55,7 @@ fn sample() -> Board {
     for (at, stage, action, state) in script {
         board.apply(&event(stage, action, state), Timestamp(at));
     }
-    board.output("Build", "Compile", "cc -O2 -o \u{1b}[1mdist/app\u{1b}[0m main.c\n");
+    board.output("Build", "Compile", 1, "cc -O2 -o \u{1b}[1mdist/app\u{1b}[0m main.c\n");
     board
 }
 
@@ -98,7 +98,7 @@ fn what_does_not_fit_is_folded_from_the_least_telling_on() {
 fn every_line_fits_every_terminal() {
     let mut board = sample();
     board.footer = Some("stopping: waits for what runs; Ctrl-C again abandons it".into());
-    board.output("Build", "Compile", &"日本語 wide ".repeat(60));
+    board.output("Build", "Compile", 1, &"日本語 wide ".repeat(60));
     for columns in 1..100 {
         for rows in 1..14 {
             let lines = frame_of(&board, columns, Some(rows));
@@ -145,7 +145,10 @@ fn events_of_other_executions_and_unknown_names_change_nothing() {
 #[test]
 fn a_retry_starts_its_time_and_its_output_anew() {
     let mut board = sample();
+    board.output("Build", "テスト実行", 1, "of the first attempt");
+    board.output("Build", "テスト実行", 2, "of the second, before its event");
     board.apply(&event(Some("Build"), Some("テスト実行"), "STARTED"), Timestamp(8_000));
     let row = board.action_mut("Build", "テスト実行").unwrap();
     assert_eq!((row.state, row.attempt, row.span.millis(Timestamp(9_000))), (State::InProgress, 2, Some(1_000)));
+    assert_eq!(row.tail, ["of the second, before its event"]);
 }
