@@ -1,0 +1,189 @@
+"""Whole-process figures of a built penstock, as a table. Only Python's own library is needed.
+
+Usage: whole_process.py PENSTOCK
+Figures are medians of the runs named; the disk's fsync is measured in the same run, since it decides most of them.
+"""
+import concurrent.futures
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PENSTOCK = os.path.abspath(sys.argv[1])
+RUNS = 5
+KEY, SECRET = "AKIDBENCHMARKING", "a-secret-for-the-benchmark"
+CONNECTION = "arn:aws:codeconnections:us-east-1:123456789012:connection/11111111-2222-3333-4444-555555555555"
+local = threading.local()
+
+
+def pipeline(name, stages, mode="QUEUED"):
+    """A git source, then a stage of parallel `true` commands for each list of action names."""
+    def action(name):
+        return {"name": name, "inputArtifacts": [{"name": "Src"}], "commands": ["true"],
+                "actionTypeId": {"category": "Compute", "owner": "AWS", "provider": "Commands", "version": "1"}}
+    source = {"name": "Source", "outputArtifacts": [{"name": "Src"}],
+              "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "CodeStarSourceConnection", "version": "1"},
+              "configuration": {"ConnectionArn": CONNECTION, "FullRepositoryId": "g/p", "BranchName": "main"}}
+    return {"pipeline": {"name": name, "roleArn": "arn:aws:iam::123456789012:role/p", "pipelineType": "V2",
+                         "executionMode": mode, "artifactStore": {"type": "S3", "location": "artifacts"},
+                         "stages": [{"name": "Source", "actions": [source]}] + [
+                             {"name": f"s{n}", "actions": [action(a) for a in names]} for n, names in enumerate(stages)]}}
+
+
+def signed(port, operation, arguments):
+    body = json.dumps(arguments).encode()
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    head = {"content-type": "application/x-amz-json-1.1", "host": f"127.0.0.1:{port}", "x-amz-date": now,
+            "x-amz-target": f"CodePipeline_20150709.{operation}"}
+    names = ";".join(sorted(head))
+    scope = f"{now[:8]}/us-east-1/codepipeline/aws4_request"
+    lines = [f"{name}:{head[name]}" for name in sorted(head)]
+    canonical = "\n".join(["POST", "/", "", *lines, "", names, hashlib.sha256(body).hexdigest()])
+    key = ("AWS4" + SECRET).encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    head["authorization"] = f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
+    return body, head
+
+
+def call(port, operation, **arguments):
+    body, head = signed(port, operation, arguments)
+    if getattr(local, "port", None) != port:
+        local.port, local.connection = port, http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    local.connection.request("POST", "/", body, head)
+    answer = local.connection.getresponse()
+    text = answer.read()
+    assert answer.status == 200, (operation, answer.status, text)
+    return json.loads(text)
+
+
+class Server:
+    """`penstock serve` in a directory; `ready` is the seconds from its start to its line on standard output."""
+
+    def __init__(self, directory):
+        (directory / "credentials").write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+        (directory / "credentials").chmod(0o600)
+        started = time.perf_counter()
+        self.process = subprocess.Popen([PENSTOCK, "serve", "--listen", "127.0.0.1:0", "--data", "data", "--credentials", "credentials"],
+                                        cwd=directory, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        self.ready = time.perf_counter() - started
+
+    def run(self, name):
+        execution = call(self.port, "StartPipelineExecution", name=name)["pipelineExecutionId"]
+        return self.wait(name, execution)
+
+    def wait(self, name, execution):
+        while True:
+            found = call(self.port, "GetPipelineExecution", pipelineName=name, pipelineExecutionId=execution)
+            if (status := found["pipelineExecution"]["status"]) != "InProgress":
+                assert status == "Succeeded", status
+                return execution
+            time.sleep(0.005)
+
+    def resident(self):
+        lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+    def end(self, how):
+        self.process.send_signal(how)
+        self.process.wait()
+
+
+def many(server):
+    """200 executions of three actions each, over ten pipelines; seconds, and how long each took to its first action."""
+    def start(number):
+        name = f"many{number % 10}"
+        return name, call(server.port, "StartPipelineExecution", name=name)["pipelineExecutionId"]
+    started = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        handles = list(pool.map(start, range(200)))
+    for handle in handles:
+        server.wait(*handle)
+    return time.perf_counter() - started
+
+
+def timed(what):
+    started = time.perf_counter()
+    what()
+    return time.perf_counter() - started
+
+
+def fsync(directory):
+    with open(directory / "probe", "wb") as probe:
+        def once():
+            probe.write(b"x" * 1024)
+            probe.flush()
+            os.fdatasync(probe.fileno())
+        return statistics.median(timed(once) for _ in range(50))
+
+
+def row(name, seconds, note=""):
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    print(f"| {name} | {middle * 1000:.1f} | {low * 1000:.1f} | {high * 1000:.1f} | {note} |", flush=True)
+
+
+def repository(directory):
+    source = directory / "src"
+    source.mkdir()
+    (source / "a").write_text("b")
+    git = ["git", "-c", "user.name=b", "-c", "user.email=b@example.invalid", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], cwd=source, check=True)
+    (directory / "penstock.toml").write_text('[source."Source"]\npath = "src"\n')
+
+
+def runs(directory):
+    for name, stages in (("chain of 20", [[f"a{n}"] for n in range(20)]), ("50 in parallel", [[f"a{n}" for n in range(50)]])):
+        file = directory / "pipeline.json"
+        file.write_text(json.dumps(pipeline("bench", stages)))
+        def once(number):
+            data = f"run-{len(stages)}-{number}"
+            command = [PENSTOCK, "run", str(file), "--format", "json", "--data", data]
+            return timed(lambda: subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        seconds = [once(number) for number in range(RUNS)]
+        actions = sum(map(len, stages))
+        row(f"run: {name}", seconds, f"{statistics.median(seconds) * 1000 / actions:.2f} ms an action")
+
+
+def serves(directory):
+    server = Server(directory)
+    for number in range(10):
+        call(server.port, "CreatePipeline", **pipeline(f"many{number}", [["a0"], ["a1"], ["a2"]], "PARALLEL"))
+    call(server.port, "CreatePipeline", **pipeline("one", [["a"]]))
+    row("serve: start to end, one action", [timed(lambda: server.run("one")) for _ in range(RUNS)])
+    seconds = [many(server) for _ in range(3)]
+    row("serve: 200 executions of 3 actions", seconds, f"{200 / statistics.median(seconds):.0f} executions/s")
+    row("serve: one action, with that history", [timed(lambda: server.run("one")) for _ in range(RUNS)])
+    print(f"| serve: resident | {server.resident():.1f} MiB | | | after {600 * 3} actions |")
+    server.end(signal.SIGTERM)
+    for how, name in ((signal.SIGTERM, "a clean stop"), (signal.SIGKILL, "kill -9")):
+        ready = []
+        for _ in range(RUNS):
+            server = Server(directory)
+            server.run("one")
+            server.end(how)
+            again = Server(directory)
+            ready.append(again.ready)
+            again.end(signal.SIGTERM)
+        row(f"serve: ready after {name}", ready)
+
+
+with tempfile.TemporaryDirectory() as scratch:
+    scratch = pathlib.Path(scratch)
+    repository(scratch)
+    print(f"one fdatasync of 1 KB: {fsync(scratch) * 1000:.2f} ms (median of 50)\n")
+    print("| what | median ms | min | max | |\n|---|--:|--:|--:|---|")
+    runs(scratch)
+    serves(scratch)
