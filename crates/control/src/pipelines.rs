@@ -53,6 +53,7 @@ pub struct PipelineSummary {
 impl Control {
     /// Makes a pipeline, version 1.
     pub async fn create_pipeline(&self, declaration: Pipeline) -> Result<StoredPipeline, ControlError> {
+        let declaration = without_secrets(declaration, None)?;
         let event_seed = self.event(What::Command(Command::Delete));
         let id = PipelineId(event_seed.seed.id("pipeline"));
         let pipeline = PipelineRef { id, name: declaration.name.clone() };
@@ -92,6 +93,8 @@ impl Control {
     pub async fn update_pipeline(&self, declaration: Pipeline) -> Result<StoredPipeline, ControlError> {
         for _ in 0..8 {
             let (known, revision) = self.name_item(&declaration.name).await?.ok_or(Refusal::PipelineNotFound)?;
+            let before = self.declaration(known.id, known.version).await?;
+            let declaration = without_secrets(declaration.clone(), before.as_ref())?;
             let pipeline = PipelineRef { id: known.id, name: declaration.name.clone() };
             let version = known.version + 1;
             let event = self.event(What::Command(Command::Update(Box::new(declaration.clone()))));
@@ -248,4 +251,27 @@ fn stored(declaration: Pipeline, item: &NameItem, version: Version) -> StoredPip
         created_at: item.created_at,
         updated_at: item.updated_at,
     }
+}
+
+/// The declaration with `****` for every secret: no stand-in on one machine needs one, and none may lie in items. `****`
+/// itself may only stand where an action of the version before has that secret (semantics.md 14).
+fn without_secrets(mut declaration: Pipeline, before: Option<&Pipeline>) -> Result<Pipeline, Refusal> {
+    for (stage, action) in declaration.actions() {
+        let masked = |(key, value): (&String, &String)| {
+            let secret = model::action_types::is_secret_key(&action.action_type_id, key);
+            (secret && value == model::action_types::MASK).then(|| key.clone())
+        };
+        let known = before.is_some_and(|before| {
+            before.actions().any(|(other, earlier)| other.name == stage.name && earlier.name == action.name)
+        });
+        if let Some(key) = action.configuration.iter().find_map(masked).filter(|_| !known) {
+            return Err(Refusal::Invalid(format!(
+                "Action configuration for the new action \"{}\" contains an invalid configuration for the secret property \
+                 \"{key}\". \"****\" may be used in secret properties only when updating an existing action.",
+                action.name
+            )));
+        }
+    }
+    model::action_types::mask_pipeline(&mut declaration);
+    Ok(declaration)
 }

@@ -24,7 +24,7 @@ pub fn terminal_is_terminal(record: &Record) -> Vec<String> {
         _ => false,
     };
     let changed = record.changes().filter(|(_, commit, change)| {
-        change.after.is_some() && had_ended(change) && !(revivals(commit) && !is_action(change))
+        change.after.is_some() && had_ended(change) && (!revivals(commit) || is_action(change))
     });
     changed.map(|(place, _, change)| format!("step {place}: changed after its end: {change}")).collect()
 }
