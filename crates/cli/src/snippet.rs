@@ -10,6 +10,8 @@ use crate::output::Look;
 
 /// The most bytes of a line that are shown around a place: minified files have one line.
 const SHOWN_BYTES: usize = 240;
+/// The longest line that is left to be cut to the terminal by the renderer, which keeps the place exact.
+const WHOLE_LINE_BYTES: usize = 64 * 1024;
 
 /// A finding as text, with its line where `span` says where it stands.
 pub fn render(file: &str, text: &str, finding: &Finding, span: Option<Range<usize>>, look: Look) -> String {
@@ -79,7 +81,7 @@ fn at_least_one(line: &str, start: usize) -> Range<usize> {
 
 /// As much of a line as is shown around a place.
 fn clip(text: &str, line: Range<usize>, place: Range<usize>) -> Range<usize> {
-    if line.len() <= SHOWN_BYTES {
+    if line.len() <= WHOLE_LINE_BYTES {
         return line;
     }
     let from = place.start.saturating_sub(SHOWN_BYTES / 3).max(line.start);
@@ -124,12 +126,14 @@ mod tests {
 
     #[test]
     fn of_a_very_long_line_only_the_surroundings_are_shown() {
-        let text = format!("{}\"nmae\":1{}", "é".repeat(5_000), "x".repeat(5_000));
-        let at = text.find("\"nmae\"").unwrap();
-        let shown = render("p.json", &text, &finding("unknown"), Some(at..at + 6), Look::default());
-        assert!(shown.contains("p.json:1:5001"), "{shown}");
-        assert!(shown.contains("^^^^^^"), "{shown}");
-        assert!(shown.len() < 2_000, "{}", shown.len());
+        for length in [5_000, 500_000] {
+            let text = format!("{}\"nmae\":1{}", "é".repeat(length), "x".repeat(5_000));
+            let at = text.find("\"nmae\"").unwrap();
+            let shown = render("p.json", &text, &finding("unknown"), Some(at..at + 6), Look::default());
+            assert!(shown.contains(&format!("p.json:1:{}", length + 1)), "{shown}");
+            assert!(shown.contains("^^^^^^"), "{shown}");
+            assert!(shown.len() < 2_000, "{}", shown.len());
+        }
     }
 
     #[test]

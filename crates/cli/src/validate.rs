@@ -97,11 +97,17 @@ fn text(file: &Path, tally: &mut Tally, look: Look) -> String {
     }
 }
 
+/// How much of a file is read again to find the places of findings; behind that their paths must do.
+const LOCATED_BYTES: usize = 64 * 1024 * 1024;
+/// How many findings are shown at their place however large the file is.
+const LEAST_LOCATED: usize = 10;
+
 /// Every finding with its place in the file, an empty line after each.
 pub fn render(name: &str, checked: &Checked, look: Look) -> String {
     let mut text = String::new();
-    for finding in &checked.findings {
-        let span = checked.span(finding);
+    let located = (LOCATED_BYTES / checked.text.len().max(1)).max(LEAST_LOCATED);
+    for (place, finding) in checked.findings.iter().enumerate() {
+        let span = if place < located { checked.span(finding) } else { finding.span.clone() };
         text.push_str(&snippet::render(name, &checked.text, finding, span, look));
         text.push_str("\n\n");
     }
