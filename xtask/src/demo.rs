@@ -35,7 +35,7 @@ pub fn demo() -> anyhow::Result<()> {
         took.as_secs_f64()
     );
     println!("Deployed, and its content checked: {}", deployed.display());
-    println!("Look around:  {} history --data {}", penstock.display(), repository.join(".penstock").display());
+    println!("Look around:  {} history semver --data {}", penstock.display(), repository.join(".penstock").display());
     Ok(())
 }
 
