@@ -12,7 +12,7 @@ use model::{ActionStatus, Category};
 
 use super::history::{Actor, Step};
 use super::mutation::Mutation;
-use super::outside::Around;
+use super::outside::{Around, Tending};
 use super::provider;
 
 /// How long what failed waits before it is tried again, in milliseconds.
@@ -29,12 +29,13 @@ pub(super) struct Host {
 
 impl Host {
     /// Consumes a row as it was delivered; `blind` leaves out the look whether it is still there.
-    pub async fn consume(self, row: WorkRow, blind: bool) {
+    pub async fn consume(self, row: WorkRow, blind: bool, tending: Tending) {
         let done = self.try_consume(&row, blind).await;
         if let Err(error) = done {
             self.around.note(format!("the row {} waits: {error}", row.id));
             self.around.time.sleep(RETRY).await;
         }
+        drop(tending);
     }
 
     async fn try_consume(&self, row: &WorkRow, blind: bool) -> Result<(), ControlError> {
@@ -71,12 +72,20 @@ impl Host {
             Dispatched::Nothing => {}
             Dispatched::Run(request) => {
                 let actor = Actor::Driver(request.action.key.clone(), request.action.drive);
-                self.around.spawn(actor, async move { host.run(&pipeline, &request).await });
+                let tending = Tending::new(&self.around, vec![request.action.key.clone()]);
+                self.around.spawn(actor, async move {
+                    host.run(&pipeline, &request).await;
+                    drop(tending);
+                });
             }
             Dispatched::Fail(key, outcome) => {
                 let actor = Actor::Driver(key.clone(), 0);
                 let reply = ActionReply::Ended(outcome);
-                self.around.spawn(actor, async move { host.report(&pipeline, &key, &reply, None).await });
+                let tending = Tending::new(&self.around, vec![key.clone()]);
+                self.around.spawn(actor, async move {
+                    host.report(&pipeline, &key, &reply, None).await;
+                    drop(tending);
+                });
             }
         }
     }
@@ -133,6 +142,10 @@ impl Host {
     async fn try_take_up(&self, pipeline: &PipelineRef, key: &ActionKey) -> Result<(), ControlError> {
         let Some(action) = self.control.action(pipeline, key).await? else { return Ok(()) };
         if action.drive == 0 {
+            return Ok(());
+        }
+        if self.around.is_tended(key) {
+            self.around.orphans.borrow_mut().insert(key.clone());
             return Ok(());
         }
         match after_death(&action, self.is_polled(key)) {

@@ -23,9 +23,14 @@ mod weather;
 
 pub use asked::Asked;
 pub use history::*;
-pub use mutation::{Mutation, is_advance, is_deadline};
+pub use mutation::Mutation;
 
 /// Carries out the run of a seed, with a fault seeded into it or none.
 pub fn run(seed: u64, mutation: Mutation) -> Record {
-    simulation::Simulation::new(seed, mutation).run(seed)
+    simulation::Simulation::new(seed, mutation, false).run(seed)
+}
+
+/// As [`run`], and everybody starts executions at once.
+pub fn rush(seed: u64, mutation: Mutation) -> Record {
+    simulation::Simulation::new(seed, mutation, true).run(seed)
 }

@@ -2,9 +2,9 @@
 
 use control::keys::{Place, RowKind, parse_item_sk};
 use control::ports::{Condition, Write};
-use control::rows::{Task, WorkRow};
+use control::rows::{PublicationRow, Task, WorkRow};
 use control::stored::{decode, decode_item, encode_item};
-use engine::{Item, ItemKey, Work};
+use engine::{Item, ItemKey};
 
 /// One seeded fault.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,10 @@ pub enum Mutation {
     ReversedPublications,
     /// Items are changed on their way into the table.
     Altered(fn(&ItemKey, &mut Item)),
+    /// A client request token is not remembered.
+    LostTokens,
+    /// Every read of a pipeline gives it as it was at its creation.
+    OldPipelines,
     /// A flush returns without having done anything.
     NoFlush,
     /// A report of an attempt that is over counts for the newest one.
@@ -63,6 +67,7 @@ impl Mutation {
             {
                 None
             }
+            (Self::LostTokens, write) if write.key().sk.starts_with("k#") => None,
             (Self::LostPublications, Write::Put { .. }) if kind == Some(RowKind::Publication) => None,
             (Self::ReversedPublications, Write::Put { key, revision, body, condition })
                 if kind == Some(RowKind::Publication) =>
@@ -84,7 +89,7 @@ impl Mutation {
 }
 
 fn reversed(body: &bytes::Bytes) -> bytes::Bytes {
-    let turned = decode::<control::rows::PublicationRow>(body, "a publication").and_then(|mut row| {
+    let turned = decode::<PublicationRow>(body, "a publication").and_then(|mut row| {
         row.entries.reverse();
         control::stored::encode(&row)
     });
@@ -96,14 +101,4 @@ fn altered(sk: &str, body: &[u8], alter: fn(&ItemKey, &mut Item)) -> Option<byte
     let mut item = decode_item(&key, body).ok()?;
     alter(&key, &mut item);
     encode_item(&item).ok()
-}
-
-/// Whether a row has a stage judged.
-pub fn is_advance(task: &Task) -> bool {
-    matches!(task, Task::Engine(Work::Advance(_)))
-}
-
-/// Whether a row is a deadline.
-pub fn is_deadline(task: &Task) -> bool {
-    matches!(task, Task::Engine(Work::Due(_)))
 }

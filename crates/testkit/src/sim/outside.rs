@@ -1,7 +1,7 @@
 //! What lies around the control plane in a run: time, tasks, and the work that providers do.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,6 +47,37 @@ pub(super) struct Outside {
     pub results: Cell<u64>,
     /// Drivers told to leave their actions.
     pub ended: Arc<Ended>,
+    /// How many tasks tend each action: dispatch or drive it.
+    pub tended: RefCell<BTreeMap<ActionKey, usize>>,
+    /// Actions to take up once nobody tends them.
+    pub orphans: RefCell<BTreeSet<ActionKey>>,
+}
+
+/// Tends actions as long as it lives.
+pub(super) struct Tending {
+    around: Around,
+    keys: Vec<ActionKey>,
+}
+
+impl Tending {
+    /// Tends these from now on.
+    pub fn new(around: &Around, keys: Vec<ActionKey>) -> Self {
+        for key in &keys {
+            *around.tended.borrow_mut().entry(key.clone()).or_default() += 1;
+        }
+        Self { around: around.clone(), keys }
+    }
+}
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        let mut tended = self.around.tended.borrow_mut();
+        for key in &self.keys {
+            if let Some(count) = tended.get_mut(key) {
+                *count -= 1;
+            }
+        }
+    }
 }
 
 impl Outside {
@@ -58,6 +89,11 @@ impl Outside {
     /// Writes down what is worth knowing.
     pub fn note(&self, text: String) {
         self.recorder.note(Step::Note(text));
+    }
+
+    /// Whether any task tends an action.
+    pub fn is_tended(&self, key: &ActionKey) -> bool {
+        self.tended.borrow().get(key).is_some_and(|count| *count > 0)
     }
 
     /// The number of a new result.

@@ -16,7 +16,7 @@ use super::executor::{Task, Time, at_once};
 use super::history::{Actor, Items, Record, Step, Still};
 use super::host::Host;
 use super::mutation::Mutation;
-use super::outside::{Around, Ended, Outside};
+use super::outside::{Around, Ended, Outside, Tending};
 use super::people;
 use super::recorder::Recorder;
 use super::table::SimTable;
@@ -28,7 +28,10 @@ use crate::entropy::SeededEntropy;
 /// The most steps while things go wrong.
 const STORMY_STEPS: usize = 6000;
 /// The most steps until everything rests.
-const CALM_STEPS: usize = 60_000;
+const CALM_STEPS: usize = 20_000;
+
+/// The most deliveries of one row at a time.
+const DELIVERIES: usize = 3;
 
 /// How far time may pass when nothing else can happen.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,27 @@ enum Until {
     Anything,
     /// Not to deadlines.
     Quiet,
+}
+
+/// How people ask in a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// A few questions.
+    Short,
+    /// Many.
+    Long,
+    /// Many at once, most of them starts.
+    Rush,
+}
+
+impl Style {
+    fn of(dice: &Dice) -> Self {
+        match dice.index(50) {
+            0 => Self::Rush,
+            1 => Self::Long,
+            _ => Self::Short,
+        }
+    }
 }
 
 /// What may happen next.
@@ -59,14 +83,15 @@ pub(super) struct Simulation {
     tasks: Vec<Task>,
     next_task: usize,
     skew: i64,
+    style: Style,
     questions: usize,
     ask_at: i64,
     names: Vec<PipelineName>,
 }
 
 impl Simulation {
-    /// A run that follows from this seed.
-    pub fn new(seed: u64, mutation: Mutation) -> Self {
+    /// A run that follows from this seed; in a rush everybody starts executions at once.
+    pub fn new(seed: u64, mutation: Mutation, rush: bool) -> Self {
         let dice = Dice::new(seed);
         let weather = Weather::of(&dice);
         let place = Place { account: "123456789012".into(), region: "us-east-1".into() };
@@ -82,9 +107,16 @@ impl Simulation {
             jobs: RefCell::default(),
             results: Cell::default(),
             ended: Arc::new(Ended::default()),
+            tended: RefCell::default(),
+            orphans: RefCell::default(),
         });
         let names = if dice.chance(20) { vec!["one", "two"] } else { vec!["one"] };
-        let questions = if dice.chance(5) { dice.count(60, 90) } else { dice.count(3, 25) };
+        let style = if rush { Style::Rush } else { Style::of(&dice) };
+        let questions = match style {
+            Style::Short => dice.count(3, 25),
+            Style::Long => dice.count(60, 90),
+            Style::Rush => dice.count(55, 70),
+        };
         let mut simulation = Self {
             weather,
             around,
@@ -95,6 +127,7 @@ impl Simulation {
             tasks: Vec::new(),
             next_task: 0,
             skew: 0,
+            style,
             questions,
             ask_at: 0,
             names: names.into_iter().map(PipelineName::from).collect(),
@@ -132,6 +165,9 @@ impl Simulation {
             if !self.step(until) {
                 return Some(self.still());
             }
+        }
+        for task in &self.tasks {
+            self.around.note(format!("still at work: {}, next at {}", task.actor, task.wake_at));
         }
         None
     }
@@ -189,6 +225,8 @@ impl Simulation {
     fn step(&mut self, until: Until) -> bool {
         self.begin();
         self.leave();
+        self.adopt();
+        self.begin();
         match self.choose() {
             Some(Move::Poll(place)) => self.poll(place),
             Some(Move::Deliver(row)) => self.deliver(row, false),
@@ -250,7 +288,8 @@ impl Simulation {
             RowTask::Dispatch(keys) => keys.clone(),
             RowTask::Engine(_) | RowTask::Poll(_) | RowTask::Clean => Vec::new(),
         };
-        self.around.spawn(Actor::Row(row.id, keys), host.consume(row, blind));
+        let tending = Tending::new(&self.around, keys.clone());
+        self.around.spawn(Actor::Row(row.id, keys), host.consume(row, blind, tending));
     }
 
     fn publish(&self) {
@@ -263,13 +302,14 @@ impl Simulation {
     fn ask(&mut self) {
         self.questions -= 1;
         let gap = match self.dice.index(10) {
+            _ if self.style == Style::Rush => self.dice.range(0, 20),
             0..=3 => self.dice.range(0, 50),
             4..=7 => self.dice.range(0, 60_000),
             _ => self.dice.range(0, 12 * 60_000),
         };
         self.ask_at = self.around.time.elapsed() + gap;
         let (Some(name), Some(host)) = (self.dice.pick(&self.names).cloned(), self.host()) else { return };
-        let asked = people::choose(&self.around, &name);
+        let asked = people::choose(&self.around, &name, self.style == Style::Rush);
         let place = self.around.recorder.note(Step::Asked(name.clone(), asked.clone()));
         let asking = people::ask(host.control, self.around.clone(), name, asked, place);
         self.around.spawn(Actor::Person(place), asking);
@@ -323,7 +363,12 @@ impl Simulation {
         } else {
             None
         };
-        if let Some((row, blind)) = again {
+        // Not without end: what is delivered must come to an end, too.
+        let few = |row: &WorkRow| {
+            let same = |task: &&Task| matches!(&task.actor, Actor::Row(id, _) if *id == row.id);
+            self.tasks.iter().filter(same).count() < DELIVERIES
+        };
+        if let Some((row, blind)) = again.filter(|(row, _)| few(row)) {
             self.deliver(row, blind);
         }
     }
@@ -333,6 +378,7 @@ impl Simulation {
         self.tasks.clear();
         self.around.spawned.borrow_mut().clear();
         self.around.ended.take();
+        self.around.orphans.borrow_mut().clear();
         let table = &self.around.table.memory;
         if self.weather.lossy {
             table.crash();
@@ -367,23 +413,31 @@ impl Simulation {
 
     /// One task dies; whoever it drove is taken up by another.
     fn kill_one(&mut self) {
+        self.begin();
         if self.tasks.is_empty() {
             return;
         }
-        let dead = self.tasks.swap_remove(self.dice.index(self.tasks.len()));
-        self.around.recorder.note(Step::Killed(dead.actor.clone()));
+        let Task { actor, work, .. } = self.tasks.swap_remove(self.dice.index(self.tasks.len()));
+        drop(work);
+        self.around.recorder.note(Step::Killed(actor.clone()));
         self.around.recorder.known().disturbances += 1;
-        let keys = match &dead.actor {
+        let keys = match &actor {
             Actor::Driver(key, _) | Actor::Recovery(key) => vec![key.clone()],
             Actor::Row(_, keys) => keys.clone(),
             Actor::Person(_) | Actor::Publisher => Vec::new(),
         };
-        for key in keys {
-            let driven = self
-                .tasks
-                .iter()
-                .any(|task| matches!(&task.actor, Actor::Driver(other, _) | Actor::Recovery(other) if *other == key));
-            if let Some(pipeline) = self.pipeline_of(&key).filter(|_| !driven) {
+        self.around.orphans.borrow_mut().extend(keys);
+    }
+
+    /// Actions whose driver or dispatcher died are taken up once nobody tends them any more.
+    fn adopt(&mut self) {
+        let tended = |key: &ActionKey| {
+            self.around.is_tended(key) || self.tasks.iter().any(|task| task.actor == Actor::Recovery(key.clone()))
+        };
+        let alone: Vec<_> = self.around.orphans.borrow().iter().filter(|key| !tended(key)).cloned().collect();
+        for key in alone {
+            self.around.orphans.borrow_mut().remove(&key);
+            if let Some(pipeline) = self.pipeline_of(&key) {
                 self.take_up(pipeline, key);
             }
         }

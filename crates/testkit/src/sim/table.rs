@@ -27,6 +27,7 @@ pub(super) struct SimTable {
     dice: Dice,
     weather: Mutex<Weather>,
     failures: Mutex<HashMap<String, u32>>,
+    first: Mutex<HashMap<Key, Stored>>,
 }
 
 impl SimTable {
@@ -40,6 +41,7 @@ impl SimTable {
             dice,
             weather: Mutex::new(weather),
             failures: Mutex::default(),
+            first: Mutex::default(),
         }
     }
 
@@ -91,7 +93,12 @@ impl Table for SimTable {
         Yield::default().await;
         self.before()?;
         self.recorder.read(key);
-        self.memory.get(key).await
+        let found = self.memory.get(key).await?;
+        if matches!(self.mutation, Mutation::OldPipelines) && key.sk == "p" {
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            return Ok(found.map(|stored| first.entry(key.clone()).or_insert(stored).clone()));
+        }
+        Ok(found)
     }
 
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
