@@ -229,9 +229,10 @@ async fn approve(
     approved: bool,
     summary: String,
 ) -> Result<Option<ExecutionId>, ControlError> {
-    let known = around.recorder.known();
-    let right = known.pipelines.values().find_map(|items| right_token(items, &key));
-    drop(known);
+    let right = {
+        let known = around.recorder.known();
+        known.pipelines.values().find_map(|items| right_token(items, &key))
+    };
     let token = right.filter(|_| matches!(around.mutation, Mutation::AnyToken)).unwrap_or_else(|| token.to_owned());
     let decision = ApprovalDecision { approved, summary, by: "somebody".into(), via: None, at: control.now() };
     if around.dice.chance(50) {
