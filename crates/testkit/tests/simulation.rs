@@ -1,4 +1,11 @@
 //! Random pipelines, random commands, and everything going wrong that may.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and print what they found"
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
