@@ -43,6 +43,8 @@ pub(super) struct Outside {
     pub spawned: RefCell<Vec<(Actor, Work)>>,
     /// Work at providers.
     pub jobs: RefCell<BTreeMap<(ActionKey, u32), Job>>,
+    /// How long things take in this run, in milliseconds: pauses between questions, and most work.
+    pub pace: i64,
     /// How many results providers gave.
     pub results: Cell<u64>,
     /// Drivers told to leave their actions.

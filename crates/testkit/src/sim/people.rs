@@ -35,20 +35,20 @@ pub(super) fn choose(around: &Around, name: &PipelineName, rush: bool) -> Asked 
     };
     let view = View { dice, items };
     if rush && dice.chance(95) {
-        return view.start();
+        return view.start(false);
     }
     let asked = match dice.index(100) {
-        0..=34 => None,
-        35..=59 => view.approval(around),
-        60..=65 => view.stop(),
-        66..=75 => view.retry(),
-        76..=80 => view.rollback(),
+        0..=29 => None,
+        30..=49 => view.approval(around),
+        50..=59 => view.stop(),
+        60..=73 => view.retry(),
+        74..=80 => view.rollback(),
         81..=85 => view.override_condition(),
         86..=93 => view.transition(),
         94..=97 => Some(Asked::Update(Box::new(declare::pipeline(dice, name)))),
         _ => Some(Asked::Delete),
     };
-    asked.unwrap_or_else(|| view.start())
+    asked.unwrap_or_else(|| view.start(true))
 }
 
 impl View<'_> {
@@ -75,9 +75,9 @@ impl View<'_> {
         self.dice.pick(if any { all } else { &fitting }).copied()
     }
 
-    fn start(&self) -> Asked {
+    fn start(&self, tokens: bool) -> Asked {
         let dice = self.dice;
-        let token = dice.chance(30).then(|| format!("token-{}", dice.index(6)));
+        let token = (tokens && dice.chance(30)).then(|| format!("token-{}", dice.index(6)));
         let color = ["blue", "green", "gray"];
         let variables: StringMap = dice
             .pick(&color)

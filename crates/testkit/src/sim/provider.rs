@@ -59,9 +59,8 @@ fn length(around: &Outside) -> i64 {
     let dice = &around.dice;
     match dice.index(20) {
         0 => i64::MAX,
-        1..=6 => 0,
-        7..=12 => dice.range(1, 500),
-        13..=17 => dice.range(1, 60_000),
+        1..=5 => 0,
+        6..=14 => dice.range(1, around.pace),
         _ => dice.range(60_000, LONGEST),
     }
 }

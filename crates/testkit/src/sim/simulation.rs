@@ -55,7 +55,7 @@ enum Style {
 
 impl Style {
     fn of(dice: &Dice) -> Self {
-        match dice.index(50) {
+        match dice.index(40) {
             0 => Self::Rush,
             1 => Self::Long,
             _ => Self::Short,
@@ -94,6 +94,7 @@ impl Simulation {
     pub fn new(seed: u64, mutation: Mutation, rush: bool) -> Self {
         let dice = Dice::new(seed);
         let weather = Weather::of(&dice);
+        let pace = dice.one(&[50, 2_000, 30_000, 300_000]);
         let place = Place { account: "123456789012".into(), region: "us-east-1".into() };
         let recorder = Arc::new(Recorder::new(place.clone()));
         let table = SimTable::new(recorder.clone(), place.clone(), mutation, dice.clone(), weather);
@@ -107,6 +108,7 @@ impl Simulation {
             jobs: RefCell::default(),
             results: Cell::default(),
             ended: Arc::new(Ended::default()),
+            pace,
             tended: RefCell::default(),
             orphans: RefCell::default(),
         });
@@ -115,7 +117,7 @@ impl Simulation {
         let questions = match style {
             Style::Short => dice.count(3, 25),
             Style::Long => dice.count(60, 90),
-            Style::Rush => dice.count(55, 70),
+            Style::Rush => dice.count(60, 75),
         };
         let mut simulation = Self {
             weather,
@@ -215,7 +217,8 @@ impl Simulation {
     /// Drivers leave the actions that they were told to leave, unless they did not hear it.
     fn leave(&mut self) {
         for key in self.around.ended.take() {
-            if !self.dice.rarely(self.weather.deaf) {
+            let deaf = matches!(self.around.mutation, Mutation::StaleAttempts) || self.dice.rarely(self.weather.deaf);
+            if !deaf {
                 self.tasks.retain(|task| !matches!(&task.actor, Actor::Driver(driven, _) if *driven == key));
             }
         }
@@ -279,6 +282,8 @@ impl Simulation {
         self.around.recorder.known().actor = None;
         if ended {
             self.tasks.swap_remove(place);
+        } else if task.wake_at == 0 && self.dice.rarely(self.weather.stall) {
+            task.wake_at = self.around.time.elapsed() + self.dice.range(0, self.around.pace);
         }
     }
 
@@ -303,8 +308,7 @@ impl Simulation {
         self.questions -= 1;
         let gap = match self.dice.index(10) {
             _ if self.style == Style::Rush => self.dice.range(0, 20),
-            0..=3 => self.dice.range(0, 50),
-            4..=7 => self.dice.range(0, 60_000),
+            0..=8 => self.dice.range(0, self.around.pace),
             _ => self.dice.range(0, 12 * 60_000),
         };
         self.ask_at = self.around.time.elapsed() + gap;

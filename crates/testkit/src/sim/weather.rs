@@ -23,6 +23,8 @@ pub struct Weather {
     pub duplicate: u64,
     /// Steps at which a row is delivered that was consumed long ago, or is not due yet.
     pub stale: u64,
+    /// Steps at which a task stops for up to a minute, between any two operations.
+    pub stall: u64,
     /// Steps at which the clock jumps.
     pub clock: u64,
     /// Drivers that do not hear that they should leave their action.
@@ -41,6 +43,7 @@ impl Weather {
         death: 0,
         duplicate: 0,
         stale: 0,
+        stall: 0,
         clock: 0,
         deaf: 0,
     };
@@ -61,6 +64,7 @@ impl Weather {
             death: some(100),
             duplicate: some(1500),
             stale: some(300),
+            stall: some(1000),
             clock: some(100),
             deaf: some(8000),
         }
