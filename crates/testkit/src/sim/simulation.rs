@@ -1,19 +1,19 @@
 //! One run: what happens next is chosen, time passes when nothing can, and at the end everything comes to rest.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use control::keys::Place;
-use control::rows::{PipelineRef, Task as RowTask, WorkRow};
+use control::rows::{Task as RowTask, WorkRow};
 use control::{Control, Ports};
-use engine::{ActionKey, Item, Work};
-use model::{PipelineId, PipelineName, Timestamp};
+use engine::Work;
+use model::{PipelineName, Timestamp};
 
+use super::asked::Asked;
 use super::dice::Dice;
-use super::executor::{Task, Time, at_once};
-use super::history::{Actor, Items, Record, Step, Still};
+use super::executor::{Task, Time};
+use super::history::{Actor, Record, Step, Still};
 use super::host::Host;
 use super::mutation::Mutation;
 use super::outside::{Around, Ended, Outside, Tending};
@@ -28,10 +28,7 @@ use crate::entropy::SeededEntropy;
 /// The most steps while things go wrong.
 const STORMY_STEPS: usize = 6000;
 /// The most steps until everything rests.
-const CALM_STEPS: usize = 20_000;
-
-/// The most deliveries of one row at a time.
-const DELIVERIES: usize = 3;
+const CALM_STEPS: usize = 60_000;
 
 /// How far time may pass when nothing else can happen.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,16 +70,16 @@ enum Move {
 
 /// One run.
 pub(super) struct Simulation {
-    dice: Dice,
-    weather: Weather,
-    around: Around,
-    clock: Arc<ManualClock>,
-    entropy: Arc<SeededEntropy>,
-    place: Place,
-    controls: Vec<Rc<Control>>,
-    tasks: Vec<Task>,
+    pub(super) dice: Dice,
+    pub(super) weather: Weather,
+    pub(super) around: Around,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) entropy: Arc<SeededEntropy>,
+    pub(super) place: Place,
+    pub(super) controls: Vec<Rc<Control>>,
+    pub(super) tasks: Vec<Task>,
     next_task: usize,
-    skew: i64,
+    pub(super) skew: i64,
     style: Style,
     questions: usize,
     ask_at: i64,
@@ -182,7 +179,7 @@ impl Simulation {
     }
 
     /// Control planes of a new process.
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         let control = || {
             let ports = Ports {
                 table: self.around.table.clone(),
@@ -195,18 +192,18 @@ impl Simulation {
         self.controls = vec![control(), control()];
     }
 
-    fn host(&self) -> Option<Host> {
+    pub(super) fn host(&self) -> Option<Host> {
         let control = self.dice.pick(&self.controls)?.clone();
         Some(Host { control, around: self.around.clone() })
     }
 
-    fn tell_time(&mut self) {
+    pub(super) fn tell_time(&mut self) {
         let now = Timestamp(BEGIN + self.around.time.elapsed() + self.skew);
         self.clock.set(now);
         self.around.recorder.known().now = now;
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         let spawned = std::mem::take(&mut *self.around.spawned.borrow_mut());
         for (actor, work) in spawned {
             self.tasks.push(Task { id: self.next_task, actor, work, wake_at: 0 });
@@ -287,7 +284,7 @@ impl Simulation {
         }
     }
 
-    fn deliver(&self, row: WorkRow, blind: bool) {
+    pub(super) fn deliver(&self, row: WorkRow, blind: bool) {
         let Some(host) = self.host() else { return };
         let keys = match &row.task {
             RowTask::Dispatch(keys) => keys.clone(),
@@ -306,17 +303,23 @@ impl Simulation {
 
     fn ask(&mut self) {
         self.questions -= 1;
+        let (Some(name), Some(host)) = (self.dice.pick(&self.names).cloned(), self.host()) else { return };
+        let asked = people::choose(&self.around, &name, self.style == Style::Rush);
+        // Who changes a pipeline is often not alone.
+        let change = matches!(asked, Asked::Update(_) | Asked::Delete);
         let gap = match self.dice.index(10) {
             _ if self.style == Style::Rush => self.dice.range(0, 20),
+            0..=6 if change => 0,
             0..=8 => self.dice.range(0, self.around.pace),
             _ => self.dice.range(0, 12 * 60_000),
         };
         self.ask_at = self.around.time.elapsed() + gap;
-        let (Some(name), Some(host)) = (self.dice.pick(&self.names).cloned(), self.host()) else { return };
-        let asked = people::choose(&self.around, &name, self.style == Style::Rush);
-        let place = self.around.recorder.note(Step::Asked(name.clone(), asked.clone()));
-        let asking = people::ask(host.control, self.around.clone(), name, asked, place);
-        self.around.spawn(Actor::Person(place), asking);
+        // Some ask twice at once.
+        for _ in 0..if self.dice.chance(10) { 2 } else { 1 } {
+            let place = self.around.recorder.note(Step::Asked(name.clone(), asked.clone()));
+            let asking = people::ask(host.control.clone(), self.around.clone(), name.clone(), asked.clone(), place);
+            self.around.spawn(Actor::Person(place), asking);
+        }
     }
 
     /// Lets time pass until something can happen; false when nothing ever will.
@@ -336,185 +339,5 @@ impl Simulation {
         self.around.time.pass_until(next);
         self.tell_time();
         true
-    }
-
-    /// Something goes wrong, perhaps.
-    fn disturb(&mut self) {
-        let weather = self.weather;
-        if self.dice.rarely(weather.crash) {
-            self.crash();
-        }
-        if self.dice.rarely(weather.death) {
-            self.kill_one();
-        }
-        if self.dice.rarely(weather.clock) {
-            let jump = match self.dice.index(3) {
-                0 => self.dice.range(-5_000, 5_000),
-                1 => self.dice.range(-20 * 60_000, 20 * 60_000),
-                _ => self.dice.range(-3_600_000, 3_600_000),
-            };
-            self.skew += jump;
-            self.around.recorder.note(Step::Clock(jump));
-            self.tell_time();
-        }
-        let again = if self.dice.rarely(weather.duplicate) {
-            let known = self.around.recorder.known();
-            let due: Vec<_> = known.rows.values().filter(|row| row.due <= known.now).collect();
-            self.dice.pick(&due).map(|row| ((*row).clone(), false))
-        } else if self.dice.rarely(weather.stale) {
-            let known = self.around.recorder.known();
-            self.dice.pick(&known.rows_ever).map(|row| (row.clone(), true))
-        } else {
-            None
-        };
-        // Not without end: what is delivered must come to an end, too.
-        let few = |row: &WorkRow| {
-            let same = |task: &&Task| matches!(&task.actor, Actor::Row(id, _) if *id == row.id);
-            self.tasks.iter().filter(same).count() < DELIVERIES
-        };
-        if let Some((row, blind)) = again.filter(|(row, _)| few(row)) {
-            self.deliver(row, blind);
-        }
-    }
-
-    /// The process ends; the next one takes up what was claimed.
-    fn crash(&mut self) {
-        self.tasks.clear();
-        self.around.spawned.borrow_mut().clear();
-        self.around.ended.take();
-        self.around.orphans.borrow_mut().clear();
-        let table = &self.around.table.memory;
-        if self.weather.lossy {
-            table.crash();
-        } else {
-            let _ = at_once(control::ports::Table::flush(table));
-            self.around.recorder.flushed();
-        }
-        let lost = self.around.recorder.crashed(&table.items());
-        self.around.recorder.note(Step::Crash(lost));
-        self.around.recorder.known().disturbances += 1;
-        self.open();
-        let known = self.around.recorder.known();
-        let claimed: Vec<_> = known
-            .rows
-            .values()
-            .filter_map(|row| match &row.task {
-                RowTask::Engine(Work::Due(key)) => Some((row.pipeline.clone(), key.clone())),
-                _ => None,
-            })
-            .collect();
-        drop(known);
-        for (pipeline, key) in claimed {
-            self.take_up(pipeline, key);
-        }
-    }
-
-    fn take_up(&self, pipeline: PipelineRef, key: ActionKey) {
-        if let Some(host) = self.host() {
-            self.around.spawn(Actor::Recovery(key.clone()), host.take_up(pipeline, key));
-        }
-    }
-
-    /// One task dies; whoever it drove is taken up by another.
-    fn kill_one(&mut self) {
-        self.begin();
-        if self.tasks.is_empty() {
-            return;
-        }
-        let Task { actor, work, .. } = self.tasks.swap_remove(self.dice.index(self.tasks.len()));
-        drop(work);
-        self.around.recorder.note(Step::Killed(actor.clone()));
-        self.around.recorder.known().disturbances += 1;
-        let keys = match &actor {
-            Actor::Driver(key, _) | Actor::Recovery(key) => vec![key.clone()],
-            Actor::Row(_, keys) => keys.clone(),
-            Actor::Person(_) | Actor::Publisher => Vec::new(),
-        };
-        self.around.orphans.borrow_mut().extend(keys);
-    }
-
-    /// Actions whose driver or dispatcher died are taken up once nobody tends them any more.
-    fn adopt(&mut self) {
-        let tended = |key: &ActionKey| {
-            self.around.is_tended(key) || self.tasks.iter().any(|task| task.actor == Actor::Recovery(key.clone()))
-        };
-        let alone: Vec<_> = self.around.orphans.borrow().iter().filter(|key| !tended(key)).cloned().collect();
-        for key in alone {
-            self.around.orphans.borrow_mut().remove(&key);
-            if let Some(pipeline) = self.pipeline_of(&key) {
-                self.take_up(pipeline, key);
-            }
-        }
-    }
-
-    fn pipeline_of(&self, key: &ActionKey) -> Option<PipelineRef> {
-        let known = self.around.recorder.known();
-        known.pipelines.iter().find_map(|(id, items)| {
-            match items.get(&engine::ItemKey::Action(key.clone()))?.as_ref() {
-                Item::Action(action) => Some(PipelineRef { id: *id, name: action.pipeline.clone() }),
-                _ => None,
-            }
-        })
-    }
-
-    /// Everything as it is.
-    fn still(&self) -> Still {
-        let known = self.around.recorder.known();
-        let driven = self.tasks.iter().filter_map(|task| match &task.actor {
-            Actor::Driver(key, _) => Some(key.clone()),
-            _ => None,
-        });
-        Still {
-            pipelines: known.pipelines.clone(),
-            names: known.names.clone(),
-            rows: known.rows.values().cloned().collect(),
-            publications: known.publications.len(),
-            keys: self.around.table.memory.items().into_iter().map(|(key, _)| key).collect(),
-            waits: known.pipelines.iter().flat_map(|(id, items)| waits(*id, items)).collect(),
-            driven: driven.collect(),
-        }
-    }
-}
-
-/// What each live execution of a pipeline waits for.
-fn waits(id: PipelineId, items: &Items) -> Vec<(PipelineId, model::ExecutionId, Vec<engine::Why>)> {
-    let executions = items.values().filter_map(|item| match item.as_ref() {
-        Item::Execution(execution) if !execution.status.is_terminal() => Some(execution.id),
-        _ => None,
-    });
-    executions.map(|execution| (id, execution, explain(items, execution))).collect()
-}
-
-/// `engine::explain` over everything stored.
-fn explain(items: &Items, execution: model::ExecutionId) -> Vec<engine::Why> {
-    let mut slice = engine::Slice::default();
-    let mut slots: BTreeMap<_, Vec<engine::ActionExecution>> = BTreeMap::new();
-    for item in items.values() {
-        if let Item::Action(action) = item.as_ref() {
-            let key = &action.key;
-            slots.entry((key.execution, key.stage.clone(), key.slot)).or_default().push(action.clone());
-        }
-    }
-    loop {
-        match engine::explain(&slice, execution) {
-            Ok(reasons) => return reasons,
-            Err(engine::Missing(reads)) => {
-                for read in reads {
-                    match read {
-                        engine::Read::Item(key) => {
-                            let item = items.get(&key).map(|item| item.as_ref().clone());
-                            slice.put(key, item);
-                        }
-                        engine::Read::Slot(id, stage, slot) => {
-                            let found = slots.get(&(id, stage.clone(), slot)).cloned().unwrap_or_default();
-                            slice.put_slot(id, stage, slot, found);
-                        }
-                        engine::Read::LastSuccess { stage, version, before } => {
-                            slice.put_last_success(stage, version, before, None);
-                        }
-                    }
-                }
-            }
-        }
     }
 }
