@@ -27,6 +27,8 @@ impl Control {
             return self.started(self.command(&pipeline, &event, &[]).await?);
         };
         if let Some(earlier) = self.started_by(&pipeline, token).await? {
+            // Whoever committed it may not have flushed yet.
+            self.table().flush().await?;
             return Ok(earlier);
         }
         let id = ExecutionId(event.seed.id("execution"));
@@ -38,7 +40,11 @@ impl Control {
         }];
         match self.start_once(&pipeline, &event, &extra, token).await? {
             Some(id) => Ok(id),
-            None => self.started_by(&pipeline, token).await?.ok_or(ControlError::Busy),
+            None => {
+                let earlier = self.started_by(&pipeline, token).await?.ok_or(ControlError::Busy)?;
+                self.table().flush().await?;
+                Ok(earlier)
+            }
         }
     }
 

@@ -127,7 +127,10 @@ impl Control {
 
     /// Deletes a pipeline; deleting one that is not there is no error. Its live executions are cancelled.
     pub async fn delete_pipeline(&self, name: &PipelineName) -> Result<(), ControlError> {
-        let Some((known, revision)) = self.name_item(name).await? else { return Ok(()) };
+        let Some((known, revision)) = self.name_item(name).await? else {
+            // Whoever deleted it may not have flushed yet.
+            return Ok(self.table().flush().await?);
+        };
         let pipeline = PipelineRef { id: known.id, name: name.clone() };
         let event = self.event(What::Command(Command::Delete));
         let clean = WorkRow {
