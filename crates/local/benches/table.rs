@@ -137,5 +137,47 @@ async fn callers(table: &Arc<RedbTable>, rounds: u64) -> Duration {
     start.elapsed()
 }
 
-criterion_group!(benches, disk, table);
+/// The time to open a table of ten thousand executions, as a crash and as a clean stop left it.
+fn open(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let scratch = tempfile::tempdir_in(SCRATCH).unwrap();
+    let (crashed, closed, copy) =
+        (scratch.path().join("crashed"), scratch.path().join("closed"), scratch.path().join("copy"));
+    let table = filled(&runtime, &closed);
+    // Flushed but not closed: what `kill -9` leaves.
+    copy_directory(&closed, &crashed);
+    runtime.block_on(table.close()).unwrap();
+    let mut group = criterion.benchmark_group("open");
+    group.sample_size(10);
+    for (name, original) in [("after kill -9", &crashed), ("after a clean stop", &closed)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|rounds| {
+                (0..rounds)
+                    .map(|_| {
+                        copy_directory(original, &copy);
+                        let start = Instant::now();
+                        let table = RedbTable::open(&copy, Options::default()).unwrap();
+                        let time = start.elapsed();
+                        drop(table);
+                        std::fs::remove_dir_all(&copy).unwrap();
+                        time
+                    })
+                    .sum()
+            });
+        });
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let path = to.join(entry.file_name());
+        std::fs::copy(entry.path(), &path).unwrap();
+        // Else the opening's first fsync would write the copy out.
+        File::open(path).unwrap().sync_all().unwrap();
+    }
+}
+
+criterion_group!(benches, disk, table, open);
 criterion_main!(benches);

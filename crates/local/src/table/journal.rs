@@ -305,6 +305,12 @@ impl Journal {
         self.offset = 0;
     }
 
+    /// Gives back what is not needed, so that the next start need not. `both` where the other file is in a checkpoint.
+    pub fn trim(&mut self, both: bool) -> io::Result<()> {
+        self.files[self.current].cut(self.offset)?;
+        if both { self.files[1 - self.current].cut(0) } else { Ok(()) }
+    }
+
     /// The bytes in the current file.
     pub fn bytes(&self) -> u64 {
         self.offset

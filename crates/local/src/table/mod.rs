@@ -149,16 +149,19 @@ impl RedbTable {
             _ => OpenError::io(directory, error),
         })?;
         let path = directory.join("table.redb");
+        let is_new = std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
         create_private(&path).map_err(|source| OpenError::io(&path, source))?;
+        if is_new {
+            // The names of new files must survive a power failure like their content.
+            File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(|source| OpenError::io(directory, source))?;
+        }
         let (store, checkpoint) = Store::open(&path, options.cache_bytes)?;
         let recovered = journal.recover(checkpoint).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => OpenError::Failed { path: directory.into(), reason: error.to_string() },
             _ => OpenError::io(directory, error),
         })?;
-        // The names of new files must survive a power failure like their content.
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|source| OpenError::io(directory, source))?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(store, recovered, journal.bytes())),
             journal_wanted: Condvar::new(),

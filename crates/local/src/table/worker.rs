@@ -83,6 +83,11 @@ impl Shared {
             let answer = written.map_err(|error| PortFailure::from(format!("the table ({error})")));
             self.journal_written(records, upto, &answer, journal.bytes());
             if last {
+                // After a failure the system may not know what it wrote: the next start looks for itself.
+                let other_is_free = self.lock().frozen.is_none();
+                if let Some(error) = (!failed).then(|| journal.trim(other_is_free).err()).flatten() {
+                    tracing::warn!(%error, "the table's journal could not be trimmed");
+                }
                 return;
             }
         }
