@@ -14,8 +14,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("control", &["model", "engine", "wire"]),
     ("actions", &["model", "engine", "wire", "control"]),
     ("api", &["model", "engine", "wire", "control"]),
+    ("aws", &["model", "engine", "wire", "control", "actions", "api"]),
     ("local", &["model", "engine", "wire", "control", "actions"]),
     ("testkit", &["model", "engine", "wire", "control"]),
+    ("functions", &["model", "engine", "wire", "control", "actions", "api", "aws"]),
     ("cli", &["model", "engine", "wire", "control", "actions", "api", "local"]),
 ];
 
@@ -24,7 +26,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("redb", &["local"]),
     ("lambda_runtime", &["functions"]),
     ("aws-sdk-", &["aws", "actions", "cli"]),
-    ("tokio", &["local", "cli", "functions", "aws"]),
+    ("tokio", &["local", "cli", "functions", "aws", "actions"]),
     ("clap", &["cli"]),
     ("anyhow", &["local", "cli", "functions", "xtask"]),
 ];

@@ -19,6 +19,8 @@ pub struct Prepared {
     pub writes: Vec<Write>,
     /// Work rows among the writes.
     pub rows: Vec<WorkRow>,
+    /// Publication rows among the writes.
+    pub publications: Vec<PublicationRow>,
     /// Drivers to end after the commit.
     pub ended: Vec<ActionKey>,
     /// What was decided.
@@ -75,12 +77,15 @@ impl Committing<'_> {
         for row in &rows {
             writes.push(put_always(row.key(self.place), encode(row)?));
         }
-        writes.extend(self.publications(&published, &changed, loaded)?);
+        let publications = self.publications(&published, &changed, loaded);
+        for row in &publications {
+            writes.push(put_always(row.key(self.place), encode(row)?));
+        }
         if let Some(row) = consumed {
             writes.push(Write::Delete { key: row.key(self.place), condition: Condition::Present });
         }
         writes.extend(extra);
-        Ok(Prepared { token: self.token(), writes: one_write_an_item(writes), rows, ended, changed })
+        Ok(Prepared { token: self.token(), writes: one_write_an_item(writes), rows, publications, ended, changed })
     }
 
     /// The transaction of what was ignored: it only consumes a row, and writes what goes with it. None where that is
@@ -89,8 +94,14 @@ impl Committing<'_> {
         let delete = |row: &WorkRow| Write::Delete { key: row.key(self.place), condition: Condition::Present };
         let writes: Vec<_> = row.map(delete).into_iter().chain(extra.iter().cloned()).collect();
         let nothing = writes.is_empty();
-        let prepared =
-            Prepared { token: self.token(), writes, rows: Vec::new(), ended: Vec::new(), changed: Changed::default() };
+        let prepared = Prepared {
+            token: self.token(),
+            writes,
+            rows: Vec::new(),
+            publications: Vec::new(),
+            ended: Vec::new(),
+            changed: Changed::default(),
+        };
         (!nothing).then_some(prepared)
     }
 
@@ -152,31 +163,24 @@ impl Committing<'_> {
         Write::Delete { key: self.place.work_row(due, id), condition: Condition::Always }
     }
 
-    fn publications(
-        &self,
-        published: &[&StateChange],
-        changed: &Changed,
-        loaded: &Loaded,
-    ) -> Result<Vec<Write>, PortError> {
-        let mut writes = Vec::new();
-        for (index, batch) in published.chunks(MAX_PUBLICATION).enumerate() {
+    fn publications(&self, published: &[&StateChange], changed: &Changed, loaded: &Loaded) -> Vec<PublicationRow> {
+        let batches = published.chunks(MAX_PUBLICATION).enumerate();
+        let row = |(index, batch): (usize, &[&StateChange])| {
             let id = self.seed.id(&format!("publication/{}/{index}", self.round));
             let entry = |(place, change): (usize, &&StateChange)| Entry {
                 id: Uuid::new_v5(&id, &[u8::try_from(place).unwrap_or(u8::MAX)]),
                 number: number(change, changed, loaded),
                 change: StateChange::clone(change),
             };
-            let entries = batch.iter().enumerate().map(entry).collect();
-            let row = PublicationRow {
+            PublicationRow {
                 id,
                 region: self.place.region.clone(),
                 pipeline: self.pipeline.clone(),
                 at: self.at,
-                entries,
-            };
-            writes.push(put_always(row.key(self.place), encode(&row)?));
-        }
-        Ok(writes)
+                entries: batch.iter().enumerate().map(entry).collect(),
+            }
+        };
+        batches.map(row).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::commit::{Committing, Prepared};
 use crate::keys::Place;
 use crate::load::{Cache, Loaded, Loader};
 use crate::ports::{Clock, Entropy, PortError, Table, Write};
-use crate::rows::{PipelineRef, WorkRow};
+use crate::rows::{PipelineRef, PublicationRow, WorkRow};
 
 /// How often a decision is made anew after a conflict.
 const ROUNDS: u32 = 100;
@@ -19,7 +19,7 @@ const REPEATS: u32 = 5;
 /// What is done after a commit, as well as it can be.
 pub trait Handoff: Send + Sync {
     /// Rows that were just committed. (A host that watches its table needs none of it.)
-    fn committed(&self, rows: &[WorkRow]);
+    fn committed(&self, rows: &[WorkRow], publications: &[PublicationRow]);
 
     /// Whoever drives this action should leave it.
     fn end_driver(&self, key: &ActionKey);
@@ -157,7 +157,7 @@ impl Control {
                 done => break done,
             }
         }?;
-        self.ports.handoff.committed(&prepared.rows);
+        self.ports.handoff.committed(&prepared.rows, &prepared.publications);
         for key in &prepared.ended {
             self.ports.handoff.end_driver(key);
         }

@@ -16,7 +16,7 @@ use crate::keys;
 use crate::load::Loaded;
 use crate::logs::log_location;
 use crate::ports::{ActionReply, ActionRequest, Condition, Key, Write, artifact_location};
-use crate::rows::{PipelineRef, Task, WorkRow};
+use crate::rows::{ActionRef, PipelineRef, Task, WorkRow};
 use crate::stored::{decode, encode};
 
 /// What became of one action of a dispatch row.
@@ -339,12 +339,32 @@ impl Control {
         match reply {
             ActionReply::Ended(outcome) => self.complete_action(pipeline, key, *outcome, consumed).await,
             ActionReply::Pending { started, poll_at } => {
-                let event = self.event(What::Action(key.clone(), ActionReport::Started(started)));
+                let event = self.event(What::Action(key.clone(), ActionReport::Started(started.clone())));
                 let poll = poll_at.map(|due| self.poll_row(pipeline, key, due, event.seed));
-                let extra = poll.iter().map(|row| self.put_row(row)).collect::<Result<Vec<_>, _>>()?;
+                let mut extra = poll.iter().map(|row| self.put_row(row)).collect::<Result<Vec<_>, _>>()?;
+                extra.extend(self.pointer(pipeline, key, started.external_id.as_deref())?);
                 self.apply(pipeline, &event, consumed, &extra).await
             }
         }
+    }
+
+    /// What leads from the work's id at its provider back to the action.
+    fn pointer(
+        &self,
+        pipeline: &PipelineRef,
+        key: &ActionKey,
+        external_id: Option<&str>,
+    ) -> Result<Option<Write>, ControlError> {
+        let Some(external_id) = external_id else { return Ok(None) };
+        let body = encode(&ActionRef { pipeline: pipeline.clone(), key: key.clone() })?;
+        let key = self.place().external(external_id);
+        Ok(Some(Write::Put { key, revision: 1, body, condition: Condition::Always }))
+    }
+
+    /// The action execution whose work has this id at its provider.
+    pub async fn action_by_external_id(&self, external_id: &str) -> Result<Option<ActionRef>, ControlError> {
+        let found = self.table().get(&self.place().external(external_id)).await?;
+        Ok(found.map(|stored| decode(&stored.body, "a pointer to an action execution")).transpose()?)
     }
 
     fn poll_row(&self, pipeline: &PipelineRef, key: &ActionKey, due: Timestamp, seed: model::Seed) -> WorkRow {

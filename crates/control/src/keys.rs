@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `ACCOUNT/REGION/p/PIPELINE-ID` | everything of one creation of a pipeline |
 //! | `ACCOUNT/REGION/names` | pipeline name → id and what a listing shows |
+//! | `ACCOUNT/REGION/e/EXTERNAL-ID` | the work's id at a provider → its action execution |
 //! | `ACCOUNT/w/SHARD` | work rows, by due time |
 //! | `ACCOUNT/o/SHARD` | publication rows |
 //!
@@ -67,6 +68,11 @@ impl Place {
     /// A publication row.
     pub fn publication_row(&self, at: Timestamp, id: Uuid) -> Key {
         Key { pk: self.publications(shard(id)), sk: format!("{:016x}#{id}", at.0.max(0)) }
+    }
+
+    /// The pointer from the work's id at a provider (or a job's id) to its action execution.
+    pub fn external(&self, external_id: &str) -> Key {
+        Key { pk: self.below(&format!("e/{external_id}")), sk: "e".into() }
     }
 
     /// What kind of row lies in a partition, if it is one of rows.

@@ -17,6 +17,15 @@ pub struct PipelineRef {
     pub name: PipelineName,
 }
 
+/// An action execution and its pipeline: what lies under the work's id at a provider, and under a job's id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRef {
+    /// Its pipeline.
+    pub pipeline: PipelineRef,
+    /// Its key.
+    pub key: ActionKey,
+}
+
 /// What must happen next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkRow {

@@ -200,6 +200,8 @@ pub struct Started {
     pub external_url: Option<String>,
     /// What to tell people.
     pub summary: Option<String>,
+    /// What wakes its driver: a Step Functions task token. A wake-up only; the item is the truth.
+    pub task_token: Option<String>,
 }
 
 /// How an action ended.

@@ -466,6 +466,9 @@ pub struct ActionExecution {
     pub external_id: Option<String>,
     /// Where to look at the work.
     pub external_url: Option<String>,
+    /// What wakes its driver, where one waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_token: Option<String>,
     /// What to tell people.
     pub summary: Option<String>,
     /// Why it failed.

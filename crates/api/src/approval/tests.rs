@@ -43,6 +43,7 @@ fn waiting() -> ActionExecution {
         timeout_minutes: 60,
         external_id: None,
         external_url: None,
+        task_token: None,
         summary: None,
         error: None,
         inputs: Vec::new(),

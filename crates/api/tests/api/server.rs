@@ -17,7 +17,7 @@ use bytes::Bytes;
 use control::dispatch::Dispatched;
 use control::keys::Place;
 use control::ports::ActionReply;
-use control::rows::{Task, WorkRow};
+use control::rows::{PublicationRow, Task, WorkRow};
 use control::{Control, Handoff, Ports};
 use engine::{ActionKey, LogLocation, Outcome, Started};
 use hmac::{Hmac, KeyInit, Mac};
@@ -53,7 +53,7 @@ impl Credentials for OneUser {
 struct Inbox(Mutex<Vec<WorkRow>>);
 
 impl Handoff for Inbox {
-    fn committed(&self, rows: &[WorkRow]) {
+    fn committed(&self, rows: &[WorkRow], _: &[PublicationRow]) {
         self.0.lock().unwrap().extend_from_slice(rows);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::operations::{self, Call};
 use api::{Api, ApiError, extensions};
 use control::keys::Place;
-use control::rows::WorkRow;
+use control::rows::{PublicationRow, WorkRow};
 use control::{Control, Handoff, Ports};
 use engine::ActionKey;
 use local::host::{SystemClock, SystemEntropy};
@@ -83,7 +83,7 @@ impl Drop for Stored {
 struct NoDrivers;
 
 impl Handoff for NoDrivers {
-    fn committed(&self, _: &[WorkRow]) {}
+    fn committed(&self, _: &[WorkRow], _: &[PublicationRow]) {}
 
     fn end_driver(&self, _: &ActionKey) {}
 }

@@ -74,6 +74,7 @@ pub(super) fn started(draft: &mut Draft<'_>, key: &ActionKey, started: &Started)
     action.external_id = started.external_id.clone().or(action.external_id);
     action.external_url = started.external_url.clone().or(action.external_url);
     action.summary = started.summary.clone().or(action.summary);
+    action.task_token = started.task_token.clone().or(action.task_token);
     if action == before {
         return Err(Reason::AlreadySo.into());
     }

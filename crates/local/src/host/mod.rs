@@ -110,7 +110,7 @@ struct EndDrivers {
 }
 
 impl Handoff for EndDrivers {
-    fn committed(&self, _: &[control::rows::WorkRow]) {}
+    fn committed(&self, _: &[control::rows::WorkRow], _: &[control::rows::PublicationRow]) {}
 
     fn end_driver(&self, key: &ActionKey) {
         let (runner, key) = (self.runner.clone(), key.clone());

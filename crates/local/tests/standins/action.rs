@@ -149,6 +149,7 @@ fn execution(key: ActionKey, action_type: &ActionTypeId) -> ActionExecution {
         timeout_minutes: 1,
         external_id: None,
         external_url: None,
+        task_token: None,
         summary: None,
         error: None,
         inputs: Vec::new(),

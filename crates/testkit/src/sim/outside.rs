@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use control::Handoff;
-use control::rows::WorkRow;
+use control::rows::{PublicationRow, WorkRow};
 use engine::{ActionKey, Outcome};
 
 use super::dice::Dice;
@@ -121,7 +121,7 @@ impl Ended {
 }
 
 impl Handoff for Ended {
-    fn committed(&self, _: &[WorkRow]) {}
+    fn committed(&self, _: &[WorkRow], _: &[PublicationRow]) {}
 
     fn end_driver(&self, key: &ActionKey) {
         self.lock().push(key.clone());

@@ -1,0 +1,1 @@
+//! What all functions share: start-up, batches, error names.
