@@ -47,7 +47,7 @@ impl Control {
         if let Some(millis) = again_after {
             let due = self.now().plus_millis(millis);
             let (id, region) = (seed.id("clean"), self.place().region.clone());
-            let again = WorkRow { id, region, pipeline: row.pipeline.clone(), due, task: Task::Clean };
+            let again = WorkRow { id, region, pipeline: row.pipeline.clone(), due, task: Task::Clean, tries: 0 };
             let (key, body) = (again.key(self.place()), encode(&again)?);
             writes.push(Write::Put { key, revision: 1, body, condition: Condition::Always });
         }

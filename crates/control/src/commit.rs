@@ -147,6 +147,7 @@ impl Committing<'_> {
                     pipeline: self.pipeline.clone(),
                     due,
                     task: Task::Engine(work),
+                    tries: 0,
                 }
             }
             (_, due) => self.row(Task::Engine(work), due.unwrap_or(self.at), index),
@@ -155,7 +156,7 @@ impl Committing<'_> {
 
     fn row(&self, task: Task, due: Timestamp, index: usize) -> WorkRow {
         let id = self.seed.id(&format!("row/{}/{index}", self.round));
-        WorkRow { id, region: self.place.region.clone(), pipeline: self.pipeline.clone(), due, task }
+        WorkRow { id, region: self.place.region.clone(), pipeline: self.pipeline.clone(), due, task, tries: 0 }
     }
 
     fn cancel_due(&self, key: &ActionKey, due: Timestamp) -> Write {

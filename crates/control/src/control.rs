@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{ActionKey, Changed, Decision, Event, Missing, Reason, Refusal, What};
+use engine::{ActionExecution, ActionKey, Change, Changed, Decision, Event, Item, Missing, Reason, Refusal, What};
 use model::Timestamp;
 
 use crate::commit::{Committing, Prepared};
@@ -21,8 +21,8 @@ pub trait Handoff: Send + Sync {
     /// Rows that were just committed. (A host that watches its table needs none of it.)
     fn committed(&self, rows: &[WorkRow], publications: &[PublicationRow]);
 
-    /// Whoever drives this action should leave it.
-    fn end_driver(&self, key: &ActionKey);
+    /// Whoever drives this action should leave it. `action` is the item as the commit left it, where it wrote one.
+    fn end_driver(&self, key: &ActionKey, action: Option<&ActionExecution>);
 }
 
 /// What a control plane runs on.
@@ -109,6 +109,11 @@ impl Control {
         self.ports.clock.now()
     }
 
+    /// A fresh seed that nobody can guess.
+    pub fn event_seed(&self) -> model::Seed {
+        self.ports.entropy.seed()
+    }
+
     /// An event that happens now.
     pub fn event(&self, what: What) -> Event {
         Event { at: self.now(), seed: self.ports.entropy.seed(), what }
@@ -159,7 +164,8 @@ impl Control {
         }?;
         self.ports.handoff.committed(&prepared.rows, &prepared.publications);
         for key in &prepared.ended {
-            self.ports.handoff.end_driver(key);
+            let written = prepared.changed.changes.iter().find_map(|change| written_action(change, key));
+            self.ports.handoff.end_driver(key, written);
         }
         Ok(())
     }
@@ -214,5 +220,15 @@ impl Control {
     pub async fn consume(&self, row: &WorkRow, work: &engine::Work) -> Result<Applied, ControlError> {
         let event = self.event(What::Work(work.clone()));
         self.apply(&row.pipeline, &event, Some(row), &[]).await
+    }
+}
+
+/// The action execution of this key, if the change writes it.
+fn written_action<'a>(change: &'a Change, key: &ActionKey) -> Option<&'a ActionExecution> {
+    match change {
+        Change::Create(_, Item::Action(action)) | Change::Replace(_, Item::Action(action)) if action.key == *key => {
+            Some(action)
+        }
+        Change::Create(..) | Change::Replace(..) | Change::Delete(_) => None,
     }
 }

@@ -374,6 +374,7 @@ impl Control {
             pipeline: pipeline.clone(),
             due,
             task: Task::Poll(key.clone()),
+            tries: 0,
         }
     }
 

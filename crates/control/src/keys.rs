@@ -9,6 +9,7 @@
 //! | `ACCOUNT/REGION/e/EXTERNAL-ID` | the work's id at a provider → its action execution |
 //! | `ACCOUNT/w/SHARD` | work rows, by due time |
 //! | `ACCOUNT/o/SHARD` | publication rows |
+//! | `ACCOUNT/parked` | work rows that nobody consumed after many tries |
 //!
 //! Names hold no `#`, so that it separates.
 
@@ -58,6 +59,18 @@ impl Place {
     /// A work row: those due first lie first.
     pub fn work_row(&self, due: Timestamp, id: Uuid) -> Key {
         Key { pk: self.work(shard(id)), sk: format!("{:016x}#{id}", due.0.max(0)) }
+    }
+
+    /// The partition of work rows that nobody consumed after many tries: a person looks at them.
+    pub fn parked(&self) -> String {
+        format!("{}/parked", self.account)
+    }
+
+    /// The work row of this place among them: what a hand-off names.
+    pub fn work_row_named(&self, sk: &str) -> Option<Key> {
+        let (_, id) = sk.split_once('#')?;
+        let id: Uuid = id.parse().ok()?;
+        Some(Key { pk: self.work(shard(id)), sk: sk.to_owned() })
     }
 
     /// A partition of publication rows.

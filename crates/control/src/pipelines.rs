@@ -139,6 +139,7 @@ impl Control {
             pipeline: pipeline.clone(),
             due: event.at.plus_minutes(1),
             task: Task::Clean,
+            tries: 0,
         };
         let extra = vec![
             Write::Delete { key: self.place().name(name), condition: Condition::Revision(revision) },

@@ -39,6 +39,9 @@ pub struct WorkRow {
     pub due: Timestamp,
     /// What.
     pub task: Task,
+    /// How often it was sent because nobody had consumed it in time.
+    #[serde(default)]
+    pub tries: u32,
 }
 
 /// What a work row asks for.

@@ -19,7 +19,7 @@ use control::keys::Place;
 use control::ports::ActionReply;
 use control::rows::{PublicationRow, Task, WorkRow};
 use control::{Control, Handoff, Ports};
-use engine::{ActionKey, LogLocation, Outcome, Started};
+use engine::{ActionExecution, ActionKey, LogLocation, Outcome, Started};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, Response};
 use model::{Category, Timestamp};
@@ -57,7 +57,7 @@ impl Handoff for Inbox {
         self.0.lock().unwrap().extend_from_slice(rows);
     }
 
-    fn end_driver(&self, _: &ActionKey) {}
+    fn end_driver(&self, _: &ActionKey, _: Option<&ActionExecution>) {}
 }
 
 /// Logs by their place.

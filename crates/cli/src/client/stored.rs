@@ -85,7 +85,7 @@ struct NoDrivers;
 impl Handoff for NoDrivers {
     fn committed(&self, _: &[WorkRow], _: &[PublicationRow]) {}
 
-    fn end_driver(&self, _: &ActionKey) {}
+    fn end_driver(&self, _: &ActionKey, _: Option<&engine::ActionExecution>) {}
 }
 
 /// The account and region of a pipeline, as its last event names them.

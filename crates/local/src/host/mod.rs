@@ -112,7 +112,7 @@ struct EndDrivers {
 impl Handoff for EndDrivers {
     fn committed(&self, _: &[control::rows::WorkRow], _: &[control::rows::PublicationRow]) {}
 
-    fn end_driver(&self, key: &ActionKey) {
+    fn end_driver(&self, key: &ActionKey, _: Option<&engine::ActionExecution>) {
         let (runner, key) = (self.runner.clone(), key.clone());
         self.tasks.spawn(async move { runner.end(&key).await });
     }

@@ -123,7 +123,7 @@ impl Ended {
 impl Handoff for Ended {
     fn committed(&self, _: &[WorkRow], _: &[PublicationRow]) {}
 
-    fn end_driver(&self, key: &ActionKey) {
+    fn end_driver(&self, key: &ActionKey, _: Option<&engine::ActionExecution>) {
         self.lock().push(key.clone());
     }
 }
