@@ -25,6 +25,18 @@ pub trait Handoff: Send + Sync {
     fn end_driver(&self, key: &ActionKey, action: Option<&ActionExecution>);
 }
 
+/// What goes into the same commit as a change that somebody asked for: the record of who did.
+pub trait Beside: Send + Sync {
+    /// What is written with a change. `changed` is what the engine decided; none where it had nothing to decide.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    fn writes(&self, changed: Option<&Changed>) -> Result<Vec<Write>, PortError>;
+
+    /// The change was made, and what was written with it.
+    fn made(&self);
+}
+
 /// What a control plane runs on.
 #[derive(Clone)]
 pub struct Ports {
@@ -85,13 +97,25 @@ pub enum Round {
 pub struct Control {
     pub(crate) ports: Ports,
     pub(crate) loader: Loader,
+    beside: Option<Arc<dyn Beside>>,
 }
 
 impl Control {
     /// A control plane for an account and region.
     pub fn new(ports: Ports, place: Place) -> Self {
         let loader = Loader { table: ports.table.clone(), place, cache: Arc::new(Cache::default()) };
-        Self { ports, loader }
+        Self { ports, loader, beside: None }
+    }
+
+    /// The same control plane for one call: `beside` goes into the commit of its change.
+    pub fn with_beside(&self, beside: Arc<dyn Beside>) -> Self {
+        Self { beside: Some(beside), ..self.clone() }
+    }
+
+    /// The control plane of another region over the same ports.
+    pub fn in_region(&self, region: &str) -> Self {
+        let place = Place { region: region.to_owned(), ..self.place().clone() };
+        Self { beside: self.beside.clone(), ..Self::new(self.ports.clone(), place) }
     }
 
     /// The account and region.
@@ -135,15 +159,17 @@ impl Control {
             match engine::decide(&loaded.slice, event) {
                 Err(Missing(reads)) => self.loader.load(pipeline.id, &mut loaded, &reads).await?,
                 Ok(Decision::Changed(changed)) => {
-                    let prepared = committing.prepare(*changed, &loaded, consumed, extra.to_vec())?;
+                    let extra = self.with_record(extra, Some(&changed))?;
+                    let prepared = committing.prepare(*changed, &loaded, consumed, extra)?;
                     return Ok(Round::Commit(Box::new(prepared), None));
                 }
                 Ok(Decision::Ignored(reason)) => {
                     // A deadline delivered early still has to come: its row stays.
                     let row = consumed.filter(|_| reason != Reason::NotDue);
                     // What is so already has not been followed by what goes with it, as the next poll.
-                    let extra = if reason == Reason::AlreadySo { extra } else { &[] };
-                    return Ok(match committing.ignored(row, extra) {
+                    let extra =
+                        if reason == Reason::AlreadySo { self.with_record(extra, None)? } else { Vec::new() };
+                    return Ok(match committing.ignored(row, &extra) {
                         Some(prepared) => Round::Commit(Box::new(prepared), Some(reason)),
                         None => Round::Ignored(reason),
                     });
@@ -153,15 +179,39 @@ impl Control {
         }
     }
 
-    /// Makes a transaction; one of unknown outcome is repeated byte for byte.
-    pub async fn make(&self, prepared: &Prepared) -> Result<(), PortError> {
+    /// What is written with a change, and the record of who asked for it.
+    fn with_record(&self, extra: &[Write], changed: Option<&Changed>) -> Result<Vec<Write>, PortError> {
+        let mut writes = extra.to_vec();
+        if let Some(beside) = &self.beside {
+            writes.extend(beside.writes(changed)?);
+        }
+        Ok(writes)
+    }
+
+    /// Makes a change that the engine has no part in, and has it survive a crash. One of unknown outcome is repeated byte
+    /// for byte.
+    pub(crate) async fn change(&self, token: &str, writes: Vec<Write>) -> Result<(), PortError> {
+        self.transact(token, &self.with_record(&writes, None)?).await?;
+        self.table().flush().await
+    }
+
+    async fn transact(&self, token: &str, writes: &[Write]) -> Result<(), PortError> {
         let mut repeats = 0;
         loop {
-            match self.ports.table.transact(&prepared.token, &prepared.writes).await {
+            match self.ports.table.transact(token, writes).await {
                 Err(PortError::Unavailable(_) | PortError::Throttled) if repeats < REPEATS => repeats += 1,
                 done => break done,
             }
         }?;
+        if let Some(beside) = &self.beside {
+            beside.made();
+        }
+        Ok(())
+    }
+
+    /// Makes a transaction; one of unknown outcome is repeated byte for byte.
+    pub async fn make(&self, prepared: &Prepared) -> Result<(), PortError> {
+        self.transact(&prepared.token, &prepared.writes).await?;
         self.ports.handoff.committed(&prepared.rows, &prepared.publications);
         for key in &prepared.ended {
             let written = prepared.changed.changes.iter().find_map(|change| written_action(change, key));

@@ -26,7 +26,7 @@ pub enum Dispatched {
     Run(Box<ActionRequest>),
     /// It cannot start: report this.
     Fail(ActionKey, Box<Outcome>),
-    /// It was claimed before, cancelled, or is gone.
+    /// It was claimed before, cancelled, or is gone; or it waits for a job worker.
     Nothing,
 }
 
@@ -61,7 +61,8 @@ impl Control {
             log: Some(LogLocation { kind: "file".into(), location: log_location(&action.pipeline, &action.key) }),
         };
         let event = self.event(What::Action(key.clone(), ActionReport::Claim(claim)));
-        let extra = self.beside_claim(pipeline, &action, &prepared, event.seed)?;
+        let mut extra = self.beside_claim(pipeline, &action, &prepared, event.seed)?;
+        extra.extend(self.beside_first_claim(pipeline, &action, &prepared.declaration).await?);
         let claimed = match self.apply(pipeline, &event, consumed, &extra).await? {
             Applied::Changed(changed) => changed.changes.into_iter().find_map(written_action),
             Applied::Ignored(_) | Applied::Consumed => None,
@@ -72,6 +73,10 @@ impl Control {
         };
         if let Some(outcome) = prepared.error {
             return Ok(Dispatched::Fail(key.clone(), Box::new(outcome)));
+        }
+        // Its job was written with the claim: whoever polls for it does the work.
+        if crate::jobs::takes_jobs(&action.action_type) {
+            return Ok(Dispatched::Nothing);
         }
         Ok(Dispatched::Run(Box::new(self.request(pipeline, &execution, action, prepared))))
     }

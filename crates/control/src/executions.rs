@@ -80,7 +80,7 @@ impl Control {
         Key { pk: self.place().pipeline(pipeline.id), sk: keys::start_token_sk(token) }
     }
 
-    async fn started_by(&self, pipeline: &PipelineRef, token: &str) -> Result<Option<ExecutionId>, ControlError> {
+    pub(crate) async fn started_by(&self, pipeline: &PipelineRef, token: &str) -> Result<Option<ExecutionId>, ControlError> {
         let key = self.token_key(pipeline, token);
         let found = self.table().get(&key).await?;
         Ok(found.map(|stored| decode(&stored.body, &key.sk)).transpose()?)

@@ -1,5 +1,6 @@
 //! The use cases (load, decide, commit, hand off), the ports they need, and what is stored.
 
+pub mod action_types;
 pub mod artifact_keys;
 pub mod cleaning;
 pub mod commit;
@@ -8,14 +9,17 @@ pub mod dispatch;
 pub mod driving;
 pub mod executions;
 pub mod handoff;
+pub mod jobs;
 pub mod keys;
 pub mod limits;
 pub mod load;
 pub mod logs;
 pub mod pipelines;
 pub mod ports;
+pub mod revisions;
 pub mod rows;
 pub mod stored;
+pub mod tags;
 pub mod views;
 
-pub use control::{Applied, Control, ControlError, Handoff, Ports, Round};
+pub use control::{Applied, Beside, Control, ControlError, Handoff, Ports, Round};

@@ -1,7 +1,9 @@
 //! CreatePipeline, GetPipeline, UpdatePipeline, DeletePipeline, ListPipelines.
 
 use engine::{Command, Create, Refusal, What};
-use model::{ExecutionMode, Pipeline, PipelineId, PipelineName, PipelineType, Stage, Timestamp, Version};
+use model::{
+    ExecutionMode, Pipeline, PipelineId, PipelineName, PipelineType, Stage, StringMap, Timestamp, Version,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Control, ControlError};
@@ -53,6 +55,15 @@ pub struct PipelineSummary {
 impl Control {
     /// Makes a pipeline, version 1.
     pub async fn create_pipeline(&self, declaration: Pipeline) -> Result<StoredPipeline, ControlError> {
+        self.create_tagged_pipeline(declaration, &StringMap::new()).await
+    }
+
+    /// Makes a pipeline, version 1, with these tags.
+    pub async fn create_tagged_pipeline(
+        &self,
+        declaration: Pipeline,
+        tags: &StringMap,
+    ) -> Result<StoredPipeline, ControlError> {
         let declaration = without_secrets(declaration, None)?;
         let event_seed = self.event(What::Command(Command::Delete));
         let id = PipelineId(event_seed.seed.id("pipeline"));
@@ -61,7 +72,7 @@ impl Control {
             return Err(Refusal::PipelineNameInUse.into());
         }
         let item = name_item(id, &declaration, 1, event_seed.at, event_seed.at);
-        let extra = vec![
+        let mut extra = vec![
             Write::Put {
                 key: self.place().name(&pipeline.name),
                 revision: 1,
@@ -70,6 +81,7 @@ impl Control {
             },
             self.declaration_write(id, &declaration, 1)?,
         ];
+        extra.extend(self.new_pipeline_tags(id, tags)?);
         let create = Create { id, declaration: Box::new(declaration.clone()) };
         let event = engine::Event { what: What::Command(Command::Create(create)), ..event_seed };
         let round = self.round(&pipeline, &event, 0, None, &extra).await?;
