@@ -9,6 +9,7 @@ pub mod item;
 pub mod key;
 pub mod slice;
 pub mod timeouts;
+pub mod triggers;
 
 pub use decide::{MAX_CONCURRENT_EXECUTIONS, MAX_PARALLEL_ACTIONS, decide, prefetch};
 pub use event::*;
