@@ -1,0 +1,198 @@
+//! The Lambda invoke action and the LambdaInvoke rule: an asynchronous invocation with a job that the function answers.
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
+use control::ports::{ActionReply, ActionRequest};
+use engine::{ArtifactLocation, Started};
+use model::Timestamp;
+use serde_json::{Value, json};
+
+use crate::configuration::{Settings, arn, console, partition, region};
+use crate::fault::{Access, Fault};
+use crate::polling;
+use crate::ports::JobNews;
+use crate::registry::Provider;
+use crate::roles::Session;
+use crate::runner::{Guarantee, ProviderParts};
+
+/// How long a function may be silent (semantics 8).
+const SILENCE_MINUTES: u32 = 20;
+
+/// The Lambda invoke action and the LambdaInvoke rule.
+pub(crate) struct Lambda;
+
+#[async_trait]
+impl Provider for Lambda {
+    /// An invocation bears no token, and no list of invocations can be read.
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtMostOnce
+    }
+
+    async fn start(&self, parts: &ProviderParts, request: &ActionRequest) -> Result<ActionReply, Fault> {
+        invoke(parts, request, None).await?;
+        let name = Settings(request).required("FunctionName")?;
+        let started = Started {
+            // The job's id: PutJobSuccessResult finds the action by it.
+            external_id: Some(request.action.id.to_string()),
+            external_url: Some(console(region(request), &format!("lambda/home#/functions/{}", plain_name(name)))),
+            summary: Some("invoked; the function's answer is awaited".into()),
+            ..Started::default()
+        };
+        let now = parts.clock.now();
+        Ok(ActionReply::Pending { started, poll_at: Some(next(request, &JobNews::default(), now)) })
+    }
+
+    async fn poll(&self, parts: &ProviderParts, request: &ActionRequest) -> Result<ActionReply, Fault> {
+        let job = job_id(request);
+        let news = parts.jobs.news(request, &job).await?;
+        let now = parts.clock.now();
+        match judge(request, &news, now)? {
+            Some(token) if parts.jobs.take_continuation(request, &job).await? => {
+                // Taken: a crash from here on leaves the function silent, and silence fails the action.
+                match invoke(parts, request, Some(&token)).await {
+                    Ok(()) => {}
+                    Err(fault @ Fault::Ends { .. }) => return Err(fault),
+                    Err(Fault::Later(message) | Fault::Unknown(message)) => return Err(Fault::job(message)),
+                }
+            }
+            Some(_) | None => {}
+        }
+        Ok(ActionReply::Pending { started: Started::default(), poll_at: Some(next(request, &news, now)) })
+    }
+}
+
+/// The present job's id.
+fn job_id(request: &ActionRequest) -> String {
+    request.external_id.clone().unwrap_or_else(|| request.action.id.to_string())
+}
+
+/// When the function was last heard of: its last answer, or its first invocation.
+fn last_heard(request: &ActionRequest, news: &JobNews) -> Timestamp {
+    news.heard_at.unwrap_or_else(|| polling::began(&request.action))
+}
+
+/// The token to invoke the function again with.
+fn judge(request: &ActionRequest, news: &JobNews, now: Timestamp) -> Result<Option<String>, Fault> {
+    if let Some(token) = &news.continuation_token {
+        return Ok(Some(token.clone()));
+    }
+    if now < last_heard(request, news).plus_minutes(SILENCE_MINUTES) {
+        return Ok(None);
+    }
+    let message = format!(
+        "the function answered nothing for {SILENCE_MINUTES} minutes: it must call PutJobSuccessResult or \
+         PutJobFailureResult for the job {}",
+        job_id(request)
+    );
+    Err(Fault::Ends { code: "Timeout", message })
+}
+
+/// The next question: soon after news, and when the silence has lasted too long.
+fn next(request: &ActionRequest, news: &JobNews, now: Timestamp) -> Timestamp {
+    let heard = last_heard(request, news);
+    let too_long = heard.plus_minutes(SILENCE_MINUTES).max(now.plus_millis(1));
+    polling::next(heard, now).min(too_long)
+}
+
+async fn invoke(parts: &ProviderParts, request: &ActionRequest, continuation: Option<&str>) -> Result<(), Fault> {
+    let name = Settings(request).required("FunctionName")?;
+    let session = Session::of(request);
+    let config = parts.roles.config(&session).await?;
+    let credentials = parts.roles.limited(&session, &policy(request).to_string()).await?;
+    let event = event(request, &credentials, continuation);
+    // The SDK would repeat what nobody knows the outcome of.
+    let config = aws_sdk_lambda::config::Builder::from(&config).retry_config(RetryConfig::disabled()).build();
+    let invoked = aws_sdk_lambda::Client::from_conf(config)
+        .invoke()
+        .function_name(name)
+        .invocation_type(InvocationType::Event)
+        .payload(Blob::new(event.to_string()))
+        .send()
+        .await;
+    let access = Access::new(&request.role_arn, "lambda:InvokeFunction", function_arn(request, name));
+    invoked.map(|_| ()).map_err(|error| access.fault(&error))
+}
+
+/// `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:ALIAS]` and `ACCOUNT:function:NAME` say the name, too.
+fn plain_name(name: &str) -> &str {
+    match name.split_once("function:") {
+        Some((_, rest)) => rest.split(':').next().unwrap_or(rest),
+        None => name.split(':').next().unwrap_or(name),
+    }
+}
+
+fn function_arn(request: &ActionRequest, name: &str) -> String {
+    if name.starts_with("arn:") { name.to_owned() } else { arn(request, "lambda", &format!("function:{name}")) }
+}
+
+/// The documented event (semantics 8).
+fn event(request: &ActionRequest, credentials: &Credentials, continuation: Option<&str>) -> Value {
+    let artifact = |artifact: &ArtifactLocation| {
+        json!({
+            "location": {"s3Location": {"bucketName": artifact.bucket, "objectKey": artifact.key}, "type": "S3"},
+            "revision": request.input_revisions.get(artifact.name.as_str()).or(artifact.revision.as_ref()),
+            "name": artifact.name,
+        })
+    };
+    let mut data = json!({
+        "actionConfiguration": {"configuration": request.declaration.configuration},
+        "inputArtifacts": request.action.inputs.iter().map(artifact).collect::<Vec<_>>(),
+        "outputArtifacts": request.action.outputs.iter().map(artifact).collect::<Vec<_>>(),
+        "artifactCredentials": {
+            "accessKeyId": credentials.access_key_id(),
+            "secretAccessKey": credentials.secret_access_key(),
+            "sessionToken": credentials.session_token().unwrap_or_default(),
+        },
+    });
+    if let Some(fields) = data.as_object_mut() {
+        let key = request.encryption_key.as_ref().map(|key| json!({"id": key, "type": "KMS"}));
+        fields.extend(key.map(|key| ("encryptionKey".into(), key)));
+        fields.extend(continuation.map(|token| ("continuationToken".into(), json!(token))));
+    }
+    json!({"CodePipeline.job": {"id": job_id(request), "accountId": request.account, "data": data}})
+}
+
+/// What the job's credentials allow: to read its inputs and to write its outputs.
+fn policy(request: &ActionRequest) -> Value {
+    let part = partition(region(request));
+    let objects = |artifacts: &[ArtifactLocation]| {
+        let of = |artifact: &ArtifactLocation| format!("arn:{part}:s3:::{}/{}", artifact.bucket, artifact.key);
+        artifacts.iter().map(of).collect::<Vec<_>>()
+    };
+    let allow = |actions: Value, resources: Value| json!({"Effect": "Allow", "Action": actions, "Resource": resources});
+    let (inputs, outputs) = (objects(&request.action.inputs), objects(&request.action.outputs));
+    let mut statements = Vec::new();
+    if !inputs.is_empty() {
+        statements.push(allow(json!(["s3:GetObject", "s3:GetObjectVersion"]), json!(inputs)));
+    }
+    if !outputs.is_empty() {
+        statements.push(allow(json!(["s3:PutObject"]), json!(outputs)));
+    }
+    match &request.encryption_key {
+        Some(key) if !statements.is_empty() => {
+            let verbs = json!(["kms:Decrypt", "kms:GenerateDataKey"]);
+            statements.push(allow(verbs, json!(key_arn(request, key))));
+        }
+        Some(_) | None => {}
+    }
+    if statements.is_empty() {
+        // A session without a policy of its own would have all of the role's rights.
+        statements.push(json!({"Effect": "Deny", "Action": "*", "Resource": "*"}));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// A policy names a key by its ARN alone; which one an alias means is not known here.
+fn key_arn(request: &ActionRequest, key: &str) -> String {
+    match key {
+        arn if arn.starts_with("arn:") && arn.contains(":key/") => arn.to_owned(),
+        alias if alias.contains("alias/") => arn(request, "kms", "key/*"),
+        id => arn(request, "kms", &format!("key/{id}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
