@@ -22,7 +22,7 @@ use crate::progress::{self, Board, News, Places, State};
 use super::approvals::{Attendant, Attended};
 use super::begin::{declare, end_leftovers, refused};
 use super::prepare::Prepared;
-use super::signals::Signals;
+use super::signals::{Ask, Signals};
 use super::view::View;
 
 /// The account that ARNs and events of a run name.
@@ -70,7 +70,8 @@ struct Run {
     events: mpsc::UnboundedReceiver<Arc<Value>>,
     output: broadcast::Receiver<OutputLine>,
     signals: Signals,
-    interrupts: u32,
+    /// What it was asked for by signals.
+    asked: Option<Ask>,
     /// Why nothing runs, and for how many ticks that has been so.
     rest: Option<(String, u32)>,
 }
@@ -109,7 +110,7 @@ impl Run {
             events,
             output,
             signals,
-            interrupts: 0,
+            asked: None,
             rest: None,
         })
     }
@@ -126,7 +127,7 @@ impl Run {
                         break;
                     }
                 }
-                () = self.signals.recv() => self.interrupt().await?,
+                ask = self.signals.recv() => self.interrupt(ask).await?,
                 line = self.output.recv() => if let Ok(line) = line { self.take_output(&line) },
                 _ = tick.tick() => self.tick().await?,
             }
@@ -219,7 +220,7 @@ impl Run {
 
     /// Says what an execution waits for in which no action runs: a condition, a transition.
     async fn explain_rest(&mut self) -> anyhow::Result<()> {
-        if self.interrupts > 0 {
+        if self.asked.is_some() {
             return Ok(());
         }
         let reason = self.why_it_rests().await?;
@@ -271,18 +272,16 @@ impl Run {
         Ok(self.control.actions_of(self.reference.id, id).await?)
     }
 
-    /// Ctrl-C once: stops when what runs has ended; again: leaves it; again: ends at once.
-    async fn interrupt(&mut self) -> anyhow::Result<()> {
-        self.interrupts += 1;
-        if self.interrupts > 2 {
-            std::process::exit(130);
-        }
-        let abandon = self.interrupts == 2;
-        let stop = Stop {
-            execution: self.board().execution.parse()?,
-            abandon,
-            reason: Some(if abandon { "Ctrl-C twice" } else { "Ctrl-C" }.into()),
+    /// Ctrl-C once: stops when what runs has ended; again, or the end of the session: leaves it.
+    async fn interrupt(&mut self, ask: Ask) -> anyhow::Result<()> {
+        let again = self.asked.replace(ask).is_some();
+        let abandon = ask == Ask::Abandon;
+        let reason = match ask {
+            Ask::Stop => "Ctrl-C",
+            Ask::Abandon if again => "Ctrl-C twice",
+            Ask::Abandon => "penstock run was told to end",
         };
+        let stop = Stop { execution: self.board().execution.parse()?, abandon, reason: Some(reason.into()) };
         match self.control.stop_pipeline_execution(&self.pipeline.name, stop).await {
             // It has ended meanwhile, or is stopping already.
             Ok(()) | Err(ControlError::Refused(_)) => {}
@@ -323,7 +322,7 @@ impl Run {
         }
         self.view.close(&text);
         self.attendant.close().await;
-        Ok(if self.interrupts > 0 { Exit::Interrupted } else { exit_of(self.boards[0].state) })
+        Ok(if self.asked.is_some() { Exit::Interrupted } else { exit_of(self.boards[0].state) })
     }
 
     fn log_of(&self, actions: &[ActionExecution], row: &progress::ActionRow) -> Option<String> {

@@ -280,6 +280,25 @@ fn ctrl_c_once_waits_for_what_runs_and_starts_nothing_more() {
     assert!(rest.contains("Stopped in ") && rest.contains("1 not run"), "{rest}");
 }
 
+/// Waits until a run has ended, which it must without anything else that is done; its status and output.
+fn end_of(mut child: Child) -> (Option<i32>, String) {
+    for _ in 0..1_500 {
+        if child.try_wait().unwrap().is_some() {
+            let output = child.wait_with_output().unwrap();
+            return (output.status.code(), String::from_utf8(output.stdout).unwrap());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    panic!("it goes on: {:?}", child.wait_with_output());
+}
+
+fn assert_nothing_runs(dir: &TempDir) {
+    let here = dir.path().display().to_string();
+    let left = Command::new("pgrep").args(["-f", &format!("until test -e {here}")]).output().unwrap();
+    assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "a program goes on");
+}
+
 #[test]
 fn ctrl_c_twice_leaves_nothing_running() {
     let dir = waiting_project();
@@ -287,14 +306,57 @@ fn ctrl_c_twice_leaves_nothing_running() {
     interrupt(&child);
     std::thread::sleep(std::time::Duration::from_millis(200));
     interrupt(&child);
-    let output = child.wait_with_output().unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{stdout}");
+    let (code, stdout) = end_of(child);
+    assert_eq!(code, Some(130), "{stdout}");
     assert!(stdout.contains("Abandoned"), "{stdout}");
     assert!(!dir.path().join("finished").exists());
-    let here = dir.path().display().to_string();
-    let left = Command::new("pgrep").args(["-f", &format!("until test -e {here}")]).output().unwrap();
-    assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "a program goes on");
+    assert_nothing_runs(&dir);
+}
+
+#[test]
+fn the_end_of_a_session_leaves_nothing_running() {
+    for signal in [Signal::TERM, Signal::HUP] {
+        let dir = waiting_project();
+        let child = waiting(&dir);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let (code, stdout) = end_of(child);
+        assert_eq!(code, Some(130), "{signal:?}: {stdout}");
+        assert!(stdout.contains("Abandoned"), "{signal:?}: {stdout}");
+        assert_nothing_runs(&dir);
+    }
+}
+
+#[test]
+fn a_hangup_that_nohup_has_it_ignore_is_ignored() {
+    let dir = waiting_project();
+    let plain = penstock(dir.path());
+    let mut nohup = Command::new("nohup");
+    nohup.arg(plain.get_program()).args(["run", "pipeline.json"]).current_dir(dir.path()).env_clear();
+    nohup.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let child = nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&dir.path().join("started"));
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    let (code, stdout) = end_of(child);
+    assert_eq!(code, Some(0), "{stdout}");
+}
+
+#[test]
+fn ctrl_c_three_times_ends_a_run_whose_output_nobody_takes() {
+    let dir = scratch();
+    let here = dir.path().display();
+    // Their events fill any pipe.
+    let many: Vec<Value> = (0..50).map(|n| commands(&format!("{}{n}", "A".repeat(90)), &["true"])).collect();
+    let last = [commands("Wait", &[&format!("touch {here}/started; until test -e {here}/go; do sleep 0.02; done")])];
+    files(dir.path(), &[("pipeline.json", &pipeline(&[("Many", &many), ("Last", &last)]).to_string())]);
+    repository(dir.path());
+    let child = start(dir.path(), &["run", "pipeline.json", "--format", "json"]);
+    wait_for(&dir.path().join("started"));
+    for _ in 0..3 {
+        interrupt(&child);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(end_of(child).0, Some(130));
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub async fn scan(table: &RedbTable, place: &Place) -> Result<Left, PortError> {
 /// What to do with an action that was claimed when the process ended.
 #[derive(Debug, PartialEq)]
 pub enum TakeUp {
-    /// Nothing: a person, a poll or its deadline ends it.
+    /// Nothing: a person, a job worker, a poll or its deadline ends it.
     Leave,
     /// Doing it again does no harm.
     Again,
@@ -61,7 +61,8 @@ pub enum TakeUp {
 
 /// Decides what becomes of a claimed action after its process ended.
 pub fn after_crash(action: &ActionExecution, polled: &[ActionKey]) -> TakeUp {
-    if action.status != ActionStatus::InProgress || polled.contains(&action.key) {
+    let waits = polled.contains(&action.key) || control::jobs::takes_jobs(&action.action_type);
+    if action.status != ActionStatus::InProgress || waits {
         return TakeUp::Leave;
     }
     let again = match action.action_type.category {

@@ -1,13 +1,14 @@
 //! Programs under a supervising copy of the binary, in process groups of their own that end with their parent.
 //!
-//! A host starts one supervisor for each program ([`run`]). The supervisor ([`supervise`]) adopts every orphan among the
-//! program's descendants, so that none escapes by a new session or a second fork, and ends all of them when the program
-//! ends, when the host says so, and when the host dies: then the pipe between them closes. (A parent-death signal would
-//! say less: it is sent when the *thread* that started the supervisor ends.) What is left when both were killed is found
-//! by [`recover`].
+//! Each program that runs has a supervisor for itself ([`run`]). The supervisor ([`supervise`]) adopts every orphan among
+//! the program's descendants, so that none escapes by a new session or a second fork, and ends all of them when the program
+//! ends, when the host says so, and when the host dies: then the socket between them closes. (A parent-death signal would
+//! say less: it is sent when the *thread* that started the supervisor ends.) Only when it has no child left, so that there
+//! are no descendants at all, it serves the next program. What is left when both were killed is found by [`recover`].
 
 mod log;
 mod mask;
+mod orders;
 mod procfs;
 mod ready;
 mod record;

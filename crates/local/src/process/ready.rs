@@ -1,35 +1,51 @@
-//! Supervisors as processes: one is started ahead of time, so that a program need not wait for its start.
+//! Supervisors as processes: kept for the next program when they are free, started one after the other while programs
+//! wait for one.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as Socket;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 
 use super::SUPERVISE;
+use super::orders::{READY, send_with};
 
-/// Which executable supervises. Clones share the supervisor that is kept ready.
+/// How many free supervisors are kept; others end.
+const MOST_FREE: usize = 4;
+/// How often one is started that ends before it takes orders: a terminal's Ctrl-C ends one that has only begun.
+const TRIES: u32 = 3;
+
+/// Which executable supervises. Clones share their supervisors.
 #[derive(Clone)]
-pub struct SupervisorCommand {
+pub struct SupervisorCommand(Arc<Pool>);
+
+struct Pool {
     program: PathBuf,
     args: Vec<String>,
-    ready: Arc<Ready>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct Ready {
-    /// A supervisor that waits for its order. It ends when this is dropped: its standard input closes.
-    waiting: Mutex<Option<Child>>,
-    /// Whether one is being started.
-    starting: AtomicBool,
+struct State {
+    /// They wait for orders, and end when they are dropped: their socket closes.
+    free: Vec<Supervisor>,
+    /// Programs that wait for a supervisor.
+    waiting: VecDeque<oneshot::Sender<Result<Supervisor, String>>>,
+    /// Whether a thread starts supervisors.
+    starting: bool,
 }
 
 impl fmt::Debug for SupervisorCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SupervisorCommand").field("program", &self.program).field("args", &self.args).finish()
+        let Pool { program, args, .. } = &*self.0;
+        f.debug_struct("SupervisorCommand").field("program", program).field("args", args).finish()
     }
 }
 
@@ -43,69 +59,167 @@ impl Default for SupervisorCommand {
 impl SupervisorCommand {
     /// An executable that calls [`super::supervise`] when it is given these arguments.
     pub fn new(program: PathBuf, args: Vec<String>) -> Self {
-        Self { program, args, ready: Arc::default() }
+        Self(Arc::new(Pool { program, args, state: Mutex::default() }))
     }
 
-    /// Starts a supervisor for the next program, behind the scenes, unless one is ready. A host that expects programs
-    /// calls it early; each program that is run calls it for the next.
+    /// Has a supervisor ready for the next program, behind the scenes. A host that expects programs calls it early; each
+    /// program that is run calls it for the next.
     pub fn prepare(&self) {
-        let waits = self.ready.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if waits || self.ready.starting.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let command = self.clone();
-        std::thread::spawn(move || {
-            // A failure shows when the next program is to be run.
-            let started = command.spawn().ok();
-            *command.ready.waiting.lock().unwrap_or_else(PoisonError::into_inner) = started;
-            command.ready.starting.store(false, Ordering::Release);
-        });
+        self.0.start_where_needed(&mut self.0.state());
     }
 
-    fn spawn(&self) -> std::io::Result<Child> {
-        let piped = Stdio::piped;
-        Command::new(&self.program).args(&self.args).stdin(piped()).stdout(piped()).stderr(piped()).spawn()
+    /// A supervisor that takes an order: a free one, or the first that is free or started from now on.
+    pub(super) async fn take(&self) -> Result<Supervisor, String> {
+        let waits = {
+            let mut state = self.0.state();
+            let free = state.free.pop();
+            let waits = free.is_none().then(|| {
+                let (sender, receiver) = oneshot::channel();
+                state.waiting.push_back(sender);
+                receiver
+            });
+            self.0.start_where_needed(&mut state);
+            match (free, waits) {
+                (Some(free), _) => return Ok(free),
+                (None, waits) => waits,
+            }
+        };
+        match waits {
+            Some(waits) => waits.await.unwrap_or_else(|_| Err("supervisors are not started any more".into())),
+            None => Err("there is no supervisor".into()),
+        }
     }
 
-    /// Gives an order to the supervisor that is ready, or to a new one.
-    pub(super) async fn give(&self, order: &[u8]) -> Result<Supervisor, String> {
-        let waiting = self.ready.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(child) = waiting
-            && let Ok(mut supervisor) = Supervisor::of(child)
-            // One that has died meanwhile takes no order, and has done nothing.
-            && supervisor.lifeline.write_all(order).await.is_ok()
-        {
-            self.prepare();
-            return Ok(supervisor);
-        }
-        let fault = |error: std::io::Error| format!("cannot start the supervisor {}: {error}", self.program.display());
-        let mut supervisor = self.spawn().and_then(Supervisor::of).map_err(fault)?;
-        // One that dies before it has read everything shows as one without a report.
-        let _ = supervisor.lifeline.write_all(order).await;
-        self.prepare();
-        Ok(supervisor)
+    /// Keeps a supervisor whose program has ended for the next one.
+    pub(super) fn give_back(&self, supervisor: Supervisor) {
+        self.0.hand_out(&mut self.0.state(), supervisor);
     }
 }
 
-/// A supervisor at work.
+impl Pool {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_where_needed(self: &Arc<Self>, state: &mut State) {
+        if state.starting || (state.waiting.is_empty() && !state.free.is_empty()) {
+            return;
+        }
+        state.starting = true;
+        let pool = Arc::clone(self);
+        std::thread::spawn(move || pool.start_supervisors());
+    }
+
+    /// Starts supervisors, one at a time, while programs wait (short ones may be served sooner by one that comes back),
+    /// and until one is free.
+    fn start_supervisors(self: Arc<Self>) {
+        loop {
+            let started = self.start();
+            let mut state = self.state();
+            match started {
+                Ok(supervisor) => self.hand_out(&mut state, supervisor),
+                Err(fault) => {
+                    if let Some(waiting) = state.waiting.pop_front() {
+                        // Whoever has left needs to know nothing.
+                        let _ = waiting.send(Err(fault));
+                    }
+                    // Without anybody who waits, the next program will hear of it.
+                    if state.waiting.is_empty() {
+                        state.starting = false;
+                        return;
+                    }
+                    continue;
+                }
+            }
+            if state.waiting.is_empty() && !state.free.is_empty() {
+                state.starting = false;
+                return;
+            }
+        }
+    }
+
+    fn hand_out(&self, state: &mut State, mut supervisor: Supervisor) {
+        while let Some(waiting) = state.waiting.pop_front() {
+            match waiting.send(Ok(supervisor)) {
+                Ok(()) => return,
+                // It does not wait any more: its action was stopped.
+                Err(Ok(back)) => supervisor = back,
+                Err(Err(_)) => return,
+            }
+        }
+        if state.free.len() < MOST_FREE {
+            state.free.push(supervisor);
+        }
+    }
+
+    fn start(&self) -> Result<Supervisor, String> {
+        let fault = |reason: String| format!("cannot start the supervisor {}: {reason}", self.program.display());
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            let (mut socket, process) = self.spawn().map_err(|error| fault(error.to_string()))?;
+            let mut first = [0];
+            if socket.read_exact(&mut first).is_ok() && first == [READY] {
+                return Ok(Supervisor { process, socket });
+            }
+            said = String::from_utf8_lossy(&first).into_owned();
+            let _ = socket.read_to_string(&mut said);
+        }
+        Err(fault(format!("it ended at once {said}").trim_end().to_owned()))
+    }
+
+    fn spawn(&self) -> io::Result<(Socket, Reaped)> {
+        let (socket, other) = Socket::pair()?;
+        let child = Command::new(&self.program)
+            .args(&self.args)
+            .stdin(OwnedFd::from(other))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok((socket, Reaped(Some(child))))
+    }
+}
+
+/// A supervisor that waits for an order.
 pub(super) struct Supervisor {
-    /// Its end of the process.
+    /// The process.
     pub process: Reaped,
     /// It ends everything once this is closed.
-    pub lifeline: ChildStdin,
-    /// What its program writes.
-    pub output: ChildStderr,
-    /// What it reports itself.
-    pub control: ChildStdout,
+    pub socket: Socket,
 }
 
 impl Supervisor {
-    fn of(mut child: Child) -> std::io::Result<Self> {
-        let missing = || std::io::Error::other("it has no pipes");
-        let lifeline = ChildStdin::from_std(child.stdin.take().ok_or_else(missing)?)?;
-        let control = ChildStdout::from_std(child.stdout.take().ok_or_else(missing)?)?;
-        let output = ChildStderr::from_std(child.stderr.take().ok_or_else(missing)?)?;
-        Ok(Self { process: Reaped(Some(child)), lifeline, output, control })
+    /// Gives it an order, and the descriptor that its program writes to.
+    ///
+    /// # Errors
+    /// It has died meanwhile, and has done nothing.
+    pub(super) async fn order(self, order: &[u8], output: &OwnedFd) -> io::Result<(UnixStream, Reaped)> {
+        self.socket.set_nonblocking(true)?;
+        let stream = UnixStream::from_std(self.socket)?;
+        let mut sent = 0;
+        while sent < order.len() {
+            stream.writable().await?;
+            let rest = order.get(sent..).unwrap_or_default();
+            let piece = stream.try_io(Interest::WRITABLE, || match sent {
+                0 => send_with(stream.as_fd(), rest, output.as_fd()),
+                _ => Ok(rustix::net::send(stream.as_fd(), rest, rustix::net::SendFlags::NOSIGNAL)?),
+            });
+            match piece {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((stream, self.process))
+    }
+
+    /// The same one again, after its report.
+    ///
+    /// # Errors
+    /// The socket cannot be taken from the executor.
+    pub(super) fn again(stream: UnixStream, process: Reaped) -> io::Result<Self> {
+        let socket = stream.into_std()?;
+        socket.set_nonblocking(false)?;
+        Ok(Self { process, socket })
     }
 }
 

@@ -69,7 +69,8 @@ fn remove_scratch(data: &Path) {
 /// Ends the processes of one record, and removes it.
 pub(super) fn end_left_over(path: &Path, id: &str) -> Recovered {
     let record = Record::read(path).ok();
-    let booted_since = record.as_ref().is_some_and(|record| procfs::boot_id().is_ok_and(|boot| boot != record.boot_id));
+    let booted_since =
+        record.as_ref().is_some_and(|record| procfs::boot_id().is_ok_and(|boot| boot != record.own.boot_id));
     let (ended, left) = if booted_since { (0, 0) } else { end(record.as_ref(), id) };
     let _ = fs::remove_file(path);
     Recovered { action_execution_id: id.to_owned(), key: record.map(|record| record.key), ended, left }
@@ -100,7 +101,7 @@ fn end(record: Option<&Record>, id: &str) -> (usize, usize) {
 /// The supervisor, and all others that belong to the record, as far as they live.
 fn find(record: Option<&Record>, id: &str) -> (Option<Process>, HashSet<Process>) {
     let alive = |pid: i32, start: u64| procfs::read(pid).filter(|process| process.start == start && !process.zombie);
-    let supervisor = record.and_then(|record| alive(record.pid, record.start));
+    let supervisor = record.and_then(|record| alive(record.own.pid, record.own.start));
     let leader = record.and_then(|record| record.group).and_then(|(pid, start)| alive(pid, start));
     let mut others: HashSet<Process> = procfs::with_environment(MARKER, &HashSet::from([id])).into_iter().collect();
     others.extend(leader);

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use engine::ActionKey;
 use tokio::io::AsyncReadExt;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::ready::Supervisor;
-use super::supervise::{End, Order, Report};
+use super::orders::{End, Order, Report};
+use super::ready::{Reaped, Supervisor};
 use super::{LogSink, MARKER, SupervisorCommand, record, recover};
+
+/// How many free supervisors may turn out to have died before a program is given up.
+const TRIES: u32 = 8;
 
 /// How long the output of a program whose supervisor has ended is still read. All writers are dead by then; only what a
 /// process of another user holds open comes later.
@@ -87,18 +91,31 @@ pub async fn run(spec: ProgramSpec, sink: &LogSink, stop: &CancellationToken) ->
     if stop.is_cancelled() {
         return ProgramEnd::Stopped;
     }
-    let started = match start(&spec).await {
+    let started = tokio::select! {
+        started = start(&spec) => started,
+        // Whoever has an order already ends with its socket.
+        () = stop.cancelled() => return ProgramEnd::Stopped,
+    };
+    let Started { mut supervisor, process, output } = match started {
         Ok(started) => started,
         Err(message) => return ProgramEnd::NotStarted(message),
     };
-    let attended = attend(started.lifeline, started.output, started.control, &spec, sink, stop).await;
-    let status = started.process.wait().await;
+    let attended = attend(&mut supervisor, output, &spec, sink, stop).await;
     sink.finish();
-    let report = serde_json::from_slice::<Report>(&last_line(&attended.report));
-    let Ok(report) = report else {
+    let Ok(report) = serde_json::from_slice::<Report>(&attended.report) else {
+        drop(supervisor);
+        let status = process.wait().await;
         clean_up(&spec).await;
         return attended.ended_by.unwrap_or_else(|| ProgramEnd::Lost(format!("its supervisor ended with {status}")));
     };
+    if report.left.is_empty() && attended.ended_by.is_none() {
+        if let Ok(free) = Supervisor::again(supervisor, process) {
+            spec.supervisor.give_back(free);
+        }
+    } else {
+        drop(supervisor);
+        process.wait().await;
+    }
     if !report.left.is_empty() {
         let left: Vec<String> = report.left.iter().map(i32::to_string).collect();
         sink.remark(&format!("These processes could not be ended: {}", left.join(", ")));
@@ -110,7 +127,14 @@ pub async fn run(spec: ProgramSpec, sink: &LogSink, stop: &CancellationToken) ->
     })
 }
 
-async fn start(spec: &ProgramSpec) -> Result<Supervisor, String> {
+struct Started {
+    supervisor: UnixStream,
+    process: Reaped,
+    /// What the program writes.
+    output: Receiver,
+}
+
+async fn start(spec: &ProgramSpec) -> Result<Started, String> {
     let directory = record::directory(&spec.data);
     std::fs::create_dir_all(&directory)
         .map_err(|error| format!("cannot make the directory {}: {error}", directory.display()))?;
@@ -129,7 +153,19 @@ async fn start(spec: &ProgramSpec) -> Result<Supervisor, String> {
     };
     let mut line = serde_json::to_vec(&order).map_err(|error| error.to_string())?;
     line.push(b'\n');
-    spec.supervisor.give(&line).await
+    let no_pipe = |error: std::io::Error| format!("cannot make a pipe for the program's output: {error}");
+    // One of its own for each program: what holds another one's open cannot write here.
+    let (output, input) = std::io::pipe().map_err(no_pipe)?;
+    let output = Receiver::from_owned_fd(output.into()).map_err(no_pipe)?;
+    let input = input.into();
+    let mut tries = 0;
+    loop {
+        match spec.supervisor.take().await?.order(&line, &input).await {
+            Ok((supervisor, process)) => return Ok(Started { supervisor, process, output }),
+            Err(_) if tries < TRIES => tries += 1,
+            Err(error) => return Err(format!("the supervisor takes no order: {error}")),
+        }
+    }
 }
 
 struct Attended {
@@ -138,34 +174,35 @@ struct Attended {
 }
 
 async fn attend(
-    lifeline: ChildStdin,
-    mut output: ChildStderr,
-    mut control: ChildStdout,
+    supervisor: &mut UnixStream,
+    mut output: Receiver,
     spec: &ProgramSpec,
     sink: &LogSink,
     stop: &CancellationToken,
 ) -> Attended {
-    let mut lifeline = Some(lifeline);
     let mut attended = Attended { report: Vec::new(), ended_by: None };
     let mut time_over = std::pin::pin!(tokio::time::sleep(spec.timeout.unwrap_or(FOR_EVER)));
     let mut buffer = vec![0; 16 * 1024];
     let (mut output_open, mut control_open) = (true, true);
-    while control_open {
-        tokio::select! {
-            read = output.read(&mut buffer), if output_open => match read {
-                Ok(count) if count > 0 => sink.write(buffer.get(..count).unwrap_or_default()),
-                Ok(_) | Err(_) => output_open = false,
-            },
-            read = control.read_buf(&mut attended.report) => control_open = read.is_ok_and(|count| count > 0),
-            () = stop.cancelled(), if lifeline.is_some() => {
-                lifeline = None;
-                attended.ended_by = Some(ProgramEnd::Stopped);
+    while control_open && attended.report.last() != Some(&b'\n') {
+        let ended = tokio::select! {
+            read = output.read(&mut buffer), if output_open => {
+                match read {
+                    Ok(count) if count > 0 => sink.write(buffer.get(..count).unwrap_or_default()),
+                    Ok(_) | Err(_) => output_open = false,
+                }
+                continue;
             }
-            () = &mut time_over, if lifeline.is_some() => {
-                lifeline = None;
-                attended.ended_by = Some(ProgramEnd::TimedOut);
+            read = supervisor.read_buf(&mut attended.report) => {
+                control_open = read.is_ok_and(|count| count > 0);
+                continue;
             }
-        }
+            () = stop.cancelled(), if attended.ended_by.is_none() => ProgramEnd::Stopped,
+            () = &mut time_over, if attended.ended_by.is_none() => ProgramEnd::TimedOut,
+        };
+        attended.ended_by = Some(ended);
+        // The lifeline is cut; the report can still come. One that has died needs no telling.
+        let _ = rustix::net::shutdown(&*supervisor, rustix::net::Shutdown::Write);
     }
     while output_open {
         match tokio::time::timeout(DRAIN, output.read(&mut buffer)).await {
@@ -174,11 +211,6 @@ async fn attend(
         }
     }
     attended
-}
-
-/// The report is the last thing a supervisor writes; a host's own start-up may have written before.
-fn last_line(written: &[u8]) -> Vec<u8> {
-    written.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default().to_vec()
 }
 
 /// Ends what a killed supervisor left.

@@ -1,135 +1,96 @@
-//! The supervising copy of the binary: starts one program, and ends all of its descendants when it ends, when it is told
-//! to, or when the host is gone.
+//! The supervising copy of the binary: runs one program at a time, and ends all of its descendants when it ends, when the
+//! host says so, or when the host is gone. It takes the next program only once nothing at all is left of the one before.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, BufRead, Read, Write};
-use std::os::fd::AsFd;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use engine::ActionKey;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, set_child_subreaper, setsid, wait,
 };
-use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
+use super::orders::{End, Host, Order, READY, Report};
 use super::procfs;
-use super::record::Record;
+use super::record::{Record, Recorded, Supervising};
 
 /// How long descendants that cannot be killed (another user's, or stuck in the kernel) are waited for.
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// How often descendants are looked for while they end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// What the host asks a supervisor to do: one line of JSON on its standard input. The pipe stays open: when it is closed,
-/// by the host or by its death, everything is ended.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Order {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Its working directory.
-    pub directory: PathBuf,
-    /// Its whole environment.
-    pub environment: BTreeMap<String, String>,
-    /// What it reads; nothing when absent.
-    pub stdin: Option<PathBuf>,
-    /// How long descendants have between SIGTERM and SIGKILL.
-    pub grace_millis: u64,
-    /// Where to record that it runs.
-    pub record: PathBuf,
-    /// The action execution.
-    pub id: String,
-    /// The action.
-    pub key: ActionKey,
-}
-
-/// How the program ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum End {
-    /// By itself, with this status.
-    Exited(i32),
-    /// By this signal.
-    Signaled(i32),
-    /// It could not be started.
-    NotStarted(String),
-}
-
-/// What a supervisor reports: a line of JSON of its own on its standard output. (The program writes to its standard error, so that
-/// nothing that a host's start-up might print can be taken for the program's output.)
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Report {
-    /// How the program ended.
-    pub end: End,
-    /// Descendants that could not be ended.
-    pub left: Vec<i32>,
-}
-
-/// What a host's `main` does when its first argument is [`super::SUPERVISE`], before anything else: supervises one
-/// program as the standard input says. Returns the exit status.
+/// What a host's `main` does when its first argument is [`super::SUPERVISE`], before anything else: supervises programs, one
+/// after the other, as the socket at standard input says. Returns the exit status.
 pub fn supervise() -> i32 {
     // Away from the terminal: Ctrl-C is for the host, which then decides; and commands cannot ask questions there.
     let _ = setsid();
-    let Some(order) = read_order() else { return 1 };
-    let report = carry_out(&order).unwrap_or_else(|message| Report { end: End::NotStarted(message), left: Vec::new() });
-    match serde_json::to_string(&report) {
-        Ok(line) if writeln!(io::stdout(), "\n{line}").is_ok() => 0,
-        Ok(_) | Err(_) => 1,
+    let host = Host(rustix::stdio::stdin());
+    match serve(&host) {
+        Ok(()) => 0,
+        Err(error) => {
+            // Without its word for it the host takes this for a death, which it was.
+            let _ = host.say(error.to_string().as_bytes());
+            1
+        }
     }
 }
 
-fn read_order() -> Option<Order> {
-    let mut line = Vec::new();
-    io::stdin().lock().read_until(b'\n', &mut line).ok()?;
-    serde_json::from_slice(&line).ok()
+fn serve(host: &Host<'_>) -> io::Result<()> {
+    let mut events = Events::watch()?;
+    // Every orphan among a program's descendants becomes a child of this process.
+    set_child_subreaper(Some(getpid()))?;
+    let own = Supervising::this_process()?;
+    host.say(&[READY])?;
+    while events.wait_for_order()
+        && let Some((order, output)) = host.next()?
+    {
+        let report = carry_out(&order, output, &own, &mut events)
+            .unwrap_or_else(|message| Report { end: End::NotStarted(message), left: Vec::new() });
+        let mut line = serde_json::to_vec(&report)?;
+        line.push(b'\n');
+        host.say(&line)?;
+        if !report.left.is_empty() {
+            break;
+        }
+    }
+    Ok(())
 }
 
-fn carry_out(order: &Order) -> Result<Report, String> {
-    let mut events = Events::watch().map_err(|error| format!("cannot watch for signals: {error}"))?;
-    set_child_subreaper(Some(getpid())).map_err(|error| format!("cannot adopt orphans: {error}"))?;
-    let mut record = Record::of_this_process(&order.id, &order.key).map_err(|error| error.to_string())?;
-    let written = |record: &Record| {
-        record.write(&order.record).map_err(|error| format!("cannot write {}: {error}", order.record.display()))
-    };
-    written(&record)?;
+fn carry_out(order: &Order, output: OwnedFd, own: &Supervising, events: &mut Events) -> Result<Report, String> {
+    let fault = |error: io::Error| format!("cannot write {}: {error}", order.record.display());
+    let record = Record { own: own.clone(), group: None, id: order.id.clone(), key: order.key.clone() };
+    let mut recorded = Recorded::new(&order.record, record).map_err(fault)?;
     // A host that is gone has not seen the record, or will see it at its next start: either way nothing may start now.
-    let report = if events.wait(Duration::ZERO) == Wake::Stop {
-        Err("the host has gone".to_owned())
-    } else {
-        start(order).map(|main| {
-            record.group = procfs::read(main).map(|leader| (leader.pid, leader.start));
-            // Only what remains of a killed supervisor would be found less surely without it.
-            let _ = written(&record);
-            attend(main, Duration::from_millis(order.grace_millis), &mut events)
-        })
-    };
-    let _ = fs::remove_file(&order.record);
-    report
+    if events.wait(Duration::ZERO) == Wake::Stop {
+        return Err("the host has gone".to_owned());
+    }
+    let main = start(order, output)?;
+    // Only what remains of a killed supervisor would be found less surely without it.
+    let _ = recorded.group(procfs::read(main).map(|leader| (leader.pid, leader.start)));
+    Ok(attend(main, Duration::from_millis(order.grace_millis), events))
 }
 
-fn start(order: &Order) -> Result<i32, String> {
+fn start(order: &Order, output: OwnedFd) -> Result<i32, String> {
     let input = match &order.stdin {
         Some(path) => File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?.into(),
         None => Stdio::null(),
     };
-    let output = || io::stderr().as_fd().try_clone_to_owned().map(Stdio::from).map_err(|error| error.to_string());
+    let errors = output.try_clone().map_err(|error| error.to_string())?;
     let child = Command::new(&order.program)
         .args(&order.args)
         .current_dir(&order.directory)
         .env_clear()
         .envs(&order.environment)
         .stdin(input)
-        .stdout(output()?)
-        .stderr(output()?)
+        .stdout(output)
+        .stderr(errors)
         .process_group(0)
         .spawn()
         .map_err(|error| {
@@ -232,6 +193,23 @@ impl Events {
             signal_hook::low_level::pipe::register(signal, on_stop.try_clone()?)?;
         }
         Ok(Self { child, stop, stopped: false })
+    }
+
+    /// Waits for an order or the socket's end; whether to look which. Otherwise somebody wants this process to end.
+    fn wait_for_order(&self) -> bool {
+        if self.stopped {
+            return false;
+        }
+        let lifeline = rustix::stdio::stdin();
+        loop {
+            let mut watched = [PollFd::new(&self.stop, PollFlags::IN), PollFd::new(&lifeline, PollFlags::IN)];
+            // An interrupted wait is begun again.
+            let _ = poll(&mut watched, None);
+            let [stop, socket] = watched.each_ref().map(|one| !one.revents().is_empty());
+            if stop || socket {
+                return !stop;
+            }
+        }
     }
 
     /// Waits for the next event, at most this long. [`Wake::Stop`] is said once.

@@ -1,6 +1,7 @@
 //! Programs under a supervisor: their ends, their output, and that nothing of them remains.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -104,44 +105,111 @@ async fn a_program_ends_with_its_status_and_its_output_in_order() {
     assert_eq!((end, log.as_str()), (ProgramEnd::Exited(7), "one\ntwo\nthree\n"));
 }
 
-#[tokio::test]
-async fn a_supervisor_that_was_kept_ready_serves_the_next_program_and_one_that_died_none() {
-    let data = tempfile::tempdir().unwrap();
-    let spec = |script: &str, supervisor: &SupervisorCommand| ProgramSpec {
-        supervisor: supervisor.clone(),
-        ..shell(data.path(), script)
-    };
-    let sink = sink(data.path());
-    let word = Uuid::new_v4().to_string();
-    let supervisor = {
-        let mut args: Vec<String> =
-            ["--exact", "process::supervisor_process", "--nocapture", SUPERVISE].map(String::from).into();
-        args.push(word.clone());
-        SupervisorCommand::new("/proc/self/exe".into(), args)
-    };
-    let waiting = || -> Vec<String> {
+/// Supervisors of one test, told from others by a word in their command line.
+struct Marked {
+    command: SupervisorCommand,
+    word: String,
+}
+
+impl Marked {
+    fn new() -> Self {
+        let word = Uuid::new_v4().to_string();
+        let args = ["--exact", "process::supervisor_process", "--nocapture", SUPERVISE, &word].map(String::from);
+        Self { command: SupervisorCommand::new("/proc/self/exe".into(), args.into()), word }
+    }
+
+    fn pids(&self) -> Vec<String> {
         let holds_word = |path: &Path| {
-            fs::read(path.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&word))
+            fs::read(path.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&self.word))
         };
         let found = fs::read_dir("/proc").unwrap().flatten().filter(|entry| holds_word(&entry.path()));
         found.map(|entry| entry.file_name().to_str().unwrap().to_owned()).collect()
+    }
+
+    /// Runs a script to its end; the last line of its output.
+    async fn last_line(&self, data: &Path, script: &str) -> String {
+        let spec = ProgramSpec { supervisor: self.command.clone(), ..shell(data, script) };
+        let sink = sink(data);
+        let ran = process::run(spec, &sink, &CancellationToken::new()).await;
+        assert_eq!(ran, ProgramEnd::Exited(0));
+        sink.tail().last().cloned().unwrap_or_default()
+    }
+}
+
+#[tokio::test]
+async fn supervisors_serve_one_program_after_the_other_and_one_that_died_none() {
+    let data = tempfile::tempdir().unwrap();
+    let supervisors = Marked::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        // The supervisor is the parent of the shell. One works, one is kept ready.
+        seen.insert(supervisors.last_line(data.path(), "echo $PPID").await);
+    }
+    assert!(seen.len() <= 2, "{seen:?}");
+    let killed = supervisors.pids();
+    for pid in &killed {
+        Command::new("kill").args(["-9", pid]).status().unwrap();
+    }
+    // Zombies have no command line.
+    until("they are dead", || supervisors.pids().iter().all(|pid| !killed.contains(pid)));
+    assert_eq!(supervisors.last_line(data.path(), "echo again").await, "again");
+    let word = supervisors.word.clone();
+    drop(supervisors);
+    let gone = Marked { command: supervisor(), word };
+    until("none is left", || gone.pids().is_empty());
+}
+
+#[tokio::test]
+async fn many_programs_at_once_have_a_supervisor_each_and_few_are_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let supervisors = Marked::new();
+    let here = data.path().display();
+    let script = format!("echo $PPID > {here}/$$.pid; until [ $(ls {here}/*.pid | wc -l) -ge 9 ]; do sleep 0.01; done");
+    // Each waits for all the others: nine must run at once.
+    let all = (0..9).map(|_| supervisors.last_line(data.path(), &script));
+    futures::future::join_all(all).await;
+    let files = fs::read_dir(data.path()).unwrap().flatten().map(|entry| entry.path());
+    let parents = files.filter(|path| path.extension().is_some_and(|extension| extension == "pid"));
+    let parents: std::collections::BTreeSet<String> = parents.map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert_eq!(parents.len(), 9);
+    until("those beyond need have ended", || supervisors.pids().len() <= 4);
+}
+
+#[tokio::test]
+async fn what_holds_the_output_of_a_program_open_writes_into_no_other_ones() {
+    let data = tempfile::tempdir().unwrap();
+    let supervisors = Marked::new();
+    let (data, here) = (data.path(), data.path().display());
+    let script =
+        format!("echo $$ > {here}/pid.new; mv {here}/pid.new {here}/pid; until test -e {here}/go; do sleep 0.01; done");
+    let opening = async {
+        while !data.join("pid").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let pid = fs::read_to_string(data.join("pid")).unwrap();
+        let output = fs::OpenOptions::new().write(true).open(format!("/proc/{}/fd/1", pid.trim())).unwrap();
+        fs::write(data.join("go"), "").unwrap();
+        output
     };
-    supervisor.prepare();
-    until("one is ready", || waiting().len() == 1);
-    let first = waiting().remove(0);
-    // The supervisor is the parent of the shell.
-    let ran = process::run(spec("echo $PPID", &supervisor), &sink, &CancellationToken::new()).await;
-    assert_eq!((ran, sink.tail().last()), (ProgramEnd::Exited(0), Some(&first)));
+    let (_, mut output) = tokio::join!(supervisors.last_line(data, &script), opening);
+    assert!(output.write_all(b"from elsewhere\n").is_err(), "nobody reads it any more");
+    assert_eq!(supervisors.last_line(data, "echo next").await, "next");
+}
 
-    until("the next one is ready", || waiting().iter().any(|one| *one != first));
-    until("the first one has ended", || waiting().len() == 1);
-    Command::new("kill").args(["-9", &waiting()[0]]).status().unwrap();
-    until("it is dead", || waiting().is_empty());
-    let ran = process::run(spec("echo again", &supervisor), &sink, &CancellationToken::new()).await;
-    assert_eq!((ran, sink.tail().last().unwrap().as_str()), (ProgramEnd::Exited(0), "again"));
-
-    drop(supervisor);
-    until("none is left", || waiting().is_empty());
+#[tokio::test]
+async fn a_supervisor_that_a_signal_ended_before_it_was_ready_is_started_again() {
+    let data = tempfile::tempdir().unwrap();
+    let binary = std::env::current_exe().unwrap();
+    // As Ctrl-C on the host's terminal does, before the supervisor has left it.
+    let script = format!(
+        "mkdir {}/first && kill -INT $$; exec {} --exact process::supervisor_process --nocapture {SUPERVISE}",
+        data.path().display(),
+        binary.display()
+    );
+    let command = SupervisorCommand::new("/bin/sh".into(), vec!["-c".into(), script]);
+    let supervisors = Marked { command, word: String::new() };
+    assert_eq!(supervisors.last_line(data.path(), "echo started").await, "started");
+    assert!(data.path().join("first").exists());
 }
 
 #[tokio::test]
@@ -300,6 +368,11 @@ fn host(data: &Path, script: &str) -> (std::process::Child, String) {
     (host, record.file_stem().unwrap().to_str().unwrap().to_owned())
 }
 
+/// The last of a record's lines.
+fn recorded(record: &Path) -> serde_json::Value {
+    serde_json::from_str(fs::read_to_string(record).unwrap().lines().last().unwrap()).unwrap()
+}
+
 #[test]
 fn a_program_ends_with_a_host_that_was_killed() {
     let data = tempfile::tempdir().unwrap();
@@ -324,10 +397,11 @@ fn what_a_killed_supervisor_left_is_ended_at_the_next_start() {
     );
     let (mut host, id) = host(data.path(), &script);
     let record = data.path().join(format!("running/{id}.json"));
-    let recorded: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
-    host.kill().unwrap();
-    // The supervisor may have begun to end things; it does not get far within its grace.
+    let recorded = recorded(&record);
+    // Neither may see the other's end: both would clean up.
+    Command::new("kill").args(["-STOP", &host.id().to_string()]).status().unwrap();
     Command::new("kill").args(["-9", &recorded["pid"].to_string()]).status().unwrap();
+    host.kill().unwrap();
     host.wait().unwrap();
     fs::create_dir_all(process::scratch_directory(data.path()).join(&id)).unwrap();
 
@@ -400,7 +474,7 @@ async fn a_killed_supervisor_is_no_success_and_leaves_nothing() {
         while sink.tail().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let recorded: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+        let recorded = recorded(&record);
         Command::new("kill").args(["-9", &recorded["pid"].to_string()]).status().unwrap();
     };
     let stop = CancellationToken::new();
