@@ -1,5 +1,5 @@
 # Every target is one line; whatever needs an `if` is in xtask/.
-.PHONY: demo test lint bench fmt build clean
+.PHONY: demo test lint bench fmt build deploy emulate clean
 
 demo:  ## the main job on real input: source, build and test, approval, deploy
 	@cargo xtask demo
@@ -11,7 +11,11 @@ bench:  ## every benchmark, as a table
 	@cargo xtask bench
 fmt:
 	@cargo fmt --all
-build:
-	@cargo build --release --bin penstock
+build:  ## the functions for AWS (arm64; ARCH=x86_64 for the other)
+	@cargo xtask build $(ARCH)
+deploy: build  ## the stack, with SAM
+	@sam deploy --template-file template.yaml --stack-name $(or $(STACK),penstock) --resolve-s3 --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides Architecture=$(or $(ARCH),arm64)
+emulate:  ## builds and deploys the stack into the emulator at AWS_ENDPOINT_URL, prints its outputs as JSON
+	@cargo xtask emulate $(STACK)
 clean:
 	@cargo clean

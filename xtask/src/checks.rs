@@ -1,8 +1,9 @@
 //! `lint` and `test`, with the tools they need installed below `.tools/`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use crate::emulators::Emulators;
 use crate::{root, step, step_with};
 
 const CARGO_DENY: &str = "0.20.2";
@@ -21,7 +22,12 @@ pub fn lint() -> anyhow::Result<()> {
 pub fn test() -> anyhow::Result<()> {
     lint()?;
     let python = clients()?;
-    step_with(Command::new("cargo").args(["test", "--workspace"]).env("PENSTOCK_TEST_PYTHON", python))
+    let emulators = Emulators::start()?;
+    let mut tests = Command::new("cargo");
+    emulators.give_to(&mut tests);
+    let done = step_with(tests.args(["test", "--workspace"]).env("PENSTOCK_TEST_PYTHON", python));
+    emulators.stop(done.is_err());
+    done
 }
 
 /// cargo-deny as pinned, built once below `.tools/` (without optimisation: that is the quicker way to its answer).
@@ -40,21 +46,21 @@ fn cargo_deny() -> anyhow::Result<PathBuf> {
 }
 
 /// A Python with the AWS clients, made once below `.tools/`.
-fn clients() -> anyhow::Result<PathBuf> {
-    let place = root().join(".tools/clients");
-    let python = place.join("bin/python");
-    let mark = place.join("installed");
-    let wanted = CLIENTS.join("\n");
-    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    step_with(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
-    install(&python)?;
-    std::fs::write(mark, wanted)?;
-    Ok(python)
+pub fn clients() -> anyhow::Result<PathBuf> {
+    Ok(python_tools("clients", CLIENTS)?.join("bin/python"))
 }
 
-fn install(python: &Path) -> anyhow::Result<()> {
+/// A virtual environment with pinned packages, made once below `.tools/`.
+pub fn python_tools(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let place = root().join(".tools").join(name);
+    let mark = place.join("installed");
+    let wanted = packages.join("\n");
+    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+        return Ok(place);
+    }
+    step_with(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    step_with(Command::new(python).args(pip).args(CLIENTS))
+    step_with(Command::new(place.join("bin/python")).args(pip).args(packages))?;
+    std::fs::write(mark, wanted)?;
+    Ok(place)
 }

@@ -1,9 +1,11 @@
-//! Chores that need an `if`: `cargo xtask demo|test|lint|bench`.
+//! Chores that need an `if`: `cargo xtask demo|test|lint|bench|emulators|build|emulate`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool for developers")]
 
 mod bench;
 mod checks;
 mod demo;
+mod emulators;
+mod stack;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -12,12 +14,18 @@ use anyhow::{Context, bail};
 
 fn main() -> ExitCode {
     let chore = std::env::args().nth(1).unwrap_or_default();
+    let argument = std::env::args().nth(2);
     let done = match chore.as_str() {
         "demo" => demo::demo(),
         "test" => checks::test(),
         "lint" => checks::lint(),
         "bench" => bench::bench(),
-        other => Err(anyhow::anyhow!("no chore named {other:?}; there are demo, test, lint, bench")),
+        "emulators" => emulators::emulators(),
+        "build" => stack::build(argument.as_deref()),
+        "emulate" => stack::emulate(argument.as_deref()).map(|outputs| println!("{outputs}")),
+        other => Err(anyhow::anyhow!(
+            "no chore named {other:?}; there are demo, test, lint, bench, emulators, build, emulate"
+        )),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +55,7 @@ fn step(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 fn step_with(command: &mut Command) -> anyhow::Result<()> {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     let shown = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    println!("\n$ {shown}");
+    eprintln!("\n$ {shown}");
     let status = command.current_dir(root()).status().with_context(|| format!("{shown} could not be started"))?;
     if !status.success() {
         bail!("{shown} failed ({status})");

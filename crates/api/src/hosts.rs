@@ -5,12 +5,17 @@ use http::request::Parts;
 
 /// The host names that requests may be for.
 #[derive(Clone, Debug)]
-pub struct Hosts(Vec<String>);
+pub struct Hosts(Option<Vec<String>>);
 
 impl Hosts {
+    /// Whatever name: for a host that is reached under its own name only, as a Function URL is.
+    pub fn any() -> Self {
+        Self(None)
+    }
+
     /// These names, without ports.
     pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
-        Self(names.into_iter().map(|name| name.into().to_ascii_lowercase()).collect())
+        Self(Some(names.into_iter().map(|name| name.into().to_ascii_lowercase()).collect()))
     }
 
     /// The names of this machine's loopback interface.
@@ -30,11 +35,12 @@ impl Hosts {
     }
 
     fn knows(&self, host: &str) -> bool {
+        let Some(known) = &self.0 else { return true };
         let name = match host.rsplit_once(':') {
             Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host,
         };
-        self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+        known.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Whether the request comes from no web page, or from one of this very host and port. Forms of pages with

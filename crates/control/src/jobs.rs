@@ -15,6 +15,7 @@ use crate::ports::{ActionRequest, Condition, Key, PortError, Query, Write};
 use crate::rows::{ActionRef, PipelineRef};
 use crate::stored::{decode, encode};
 
+mod functions;
 mod results;
 
 pub use results::{Failure, MAX_VARIABLES_BYTES, Revision, Success};

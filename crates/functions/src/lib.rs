@@ -1,1 +1,14 @@
-//! What all functions share: start-up, batches, error names.
+//! What all functions share: start-up, the environment, error names, batches; and one handler a function.
+
+pub mod environment;
+pub mod errors;
+pub mod handlers;
+pub mod handoffs;
+pub mod metrics;
+pub mod plane;
+pub mod providers;
+pub mod run;
+pub mod url;
+
+pub use errors::FunctionError;
+pub use run::{Handler, Invocation, run};

@@ -1,0 +1,12 @@
+//! CodePipeline's API.
+
+use functions::environment::names;
+use functions::handlers::serve_api::ServeApi;
+use functions::run;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let needed = [names::APPROVAL_URL, names::LINK_KEYS];
+    run(&needed, &[names::EMULATOR], |environment, config| async move { Ok(ServeApi::new(&environment, &config)) })
+        .await
+}

@@ -1,0 +1,156 @@
+//! What providers need of the control plane: links, pipelines to start, jobs, connections.
+
+use std::sync::Arc;
+
+use actions::ports::{
+    ApprovalLink, ApprovalLinks, Connection, ConnectionTokens, JobNews, Jobs, PipelineStart, PipelineStarter,
+    StartError,
+};
+use actions::roles::StsRoles;
+use actions::runner::{ProviderParts, ProviderRunner};
+use actions::web::Web;
+use api::approval::link::{self, Link, LinkKeys};
+use async_trait::async_trait;
+use aws::{KmsLinkKeys, SystemClock};
+use aws_config::SdkConfig;
+use control::jobs::JobError;
+use control::ports::{ActionRequest, PortError};
+use control::{Control, ControlError};
+use engine::{Refusal, Slot, SourceOverride, Start, TriggerDetail};
+use model::{ExecutionId, ExecutionStatus, Timestamp, TriggerType};
+
+use crate::environment::{Environment, names};
+
+/// The providers of a stack.
+pub fn runner(environment: &Environment, config: &SdkConfig, control: &Control) -> ProviderRunner {
+    let clock = Arc::new(SystemClock);
+    let service_role = environment.find(names::SERVICE_ROLE).map(str::to_owned);
+    let keys = KmsLinkKeys::from_config(config, environment.get(names::LINK_KEYS));
+    let own = Arc::new(Own(control.clone()));
+    ProviderRunner::new(ProviderParts {
+        roles: Arc::new(StsRoles::new(config.clone(), service_role, clock.clone())),
+        clock,
+        connections: own.clone(),
+        approvals: Arc::new(Links { keys: Arc::new(keys), base: environment.get(names::APPROVAL_URL).into() }),
+        pipelines: own.clone(),
+        jobs: own,
+        web: Web::new(),
+    })
+}
+
+/// Signed links to approvals.
+struct Links {
+    keys: Arc<dyn LinkKeys>,
+    base: String,
+}
+
+/// How long a link is good where its approval has no deadline, in minutes.
+const LINK_MINUTES: u32 = 7 * 24 * 60;
+
+#[async_trait]
+impl ApprovalLinks for Links {
+    async fn link(&self, request: &ActionRequest, recipient: &str) -> Result<ApprovalLink, PortError> {
+        let action = &request.action;
+        let (Some(approval), Slot::RunOrder(run_order)) = (&action.approval, action.key.slot) else {
+            return Err(PortError::Invalid("a link was asked for an action that is no approval".into()));
+        };
+        let link = Link {
+            id: uuid::Uuid::new_v4(),
+            recipient: recipient.chars().take(link::MAX_RECIPIENT_BYTES / 4).collect(),
+            region: request.region.clone(),
+            pipeline_id: request.pipeline_id,
+            execution: request.execution,
+            stage: action.key.stage.clone(),
+            action: action.key.name.clone(),
+            run_order,
+            attempt: action.key.attempt,
+            action_execution_id: action.id,
+            token: approval.token.clone(),
+            expires: action.deadline.unwrap_or_else(|| action.started_at.plus_minutes(LINK_MINUTES)),
+            key_id: self.keys.current().into(),
+        };
+        let token = link::sign(&*self.keys, &link).await;
+        let token = token.ok_or_else(|| PortError::Unavailable("the key of approval links".into()))?;
+        Ok(ApprovalLink { review: Some(format!("{}/approve/{token}", self.base.trim_end_matches('/'))), console: None })
+    }
+}
+
+/// The control plane that the providers belong to.
+struct Own(Control);
+
+fn port(error: ControlError) -> PortError {
+    match error {
+        ControlError::Port(error) => error,
+        ControlError::Busy => PortError::Conflict,
+        ControlError::Refused(refusal) => PortError::Invalid(format!("refused: {refusal:?}")),
+    }
+}
+
+fn job_port(error: JobError) -> PortError {
+    match error {
+        JobError::Control(error) => port(error),
+        other => PortError::Invalid(other.to_string()),
+    }
+}
+
+#[async_trait]
+impl ConnectionTokens for Own {
+    async fn connection(&self, _: &ActionRequest, _: &str) -> Result<Option<Connection>, PortError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl PipelineStarter for Own {
+    async fn start(&self, request: &ActionRequest, start: PipelineStart) -> Result<ExecutionId, StartError> {
+        let place = self.0.place();
+        let by = format!("arn:aws:codepipeline:{}:{}:{}", place.region, place.account, request.pipeline);
+        let overrides = start.source_revisions.into_iter();
+        let command = Start {
+            trigger: TriggerDetail { kind: TriggerType::StartPipelineExecution, detail: by },
+            origin: None,
+            variables: start.variables,
+            overrides: overrides
+                .map(|(action, kind, value)| SourceOverride { action: action.into(), kind, value })
+                .collect(),
+        };
+        match self.0.start_pipeline_execution(&start.pipeline.as_str().into(), command, Some(&start.token)).await {
+            Ok(id) => Ok(id),
+            Err(ControlError::Refused(refusal)) => Err(refused(&start.pipeline, &refusal)),
+            Err(error) => Err(StartError::Port(port(error))),
+        }
+    }
+
+    async fn status(
+        &self,
+        _: &ActionRequest,
+        pipeline: &str,
+        execution: ExecutionId,
+    ) -> Result<Option<ExecutionStatus>, PortError> {
+        let known = match self.0.pipeline_ref(&pipeline.into()).await {
+            Ok(known) => known,
+            Err(ControlError::Refused(Refusal::PipelineNotFound)) => return Ok(None),
+            Err(error) => return Err(port(error)),
+        };
+        let found = self.0.execution(known.id, execution).await.map_err(port)?;
+        Ok(found.map(|found| found.status))
+    }
+}
+
+fn refused(pipeline: &str, refusal: &Refusal) -> StartError {
+    let error = api::ApiError::from(ControlError::Refused(refusal.clone()));
+    StartError::Refused { code: error.code.into(), message: format!("{pipeline}: {}", error.message) }
+}
+
+#[async_trait]
+impl Jobs for Own {
+    async fn news(&self, _: &ActionRequest, job: &str) -> Result<JobNews, PortError> {
+        let news = self.0.function_job(job).await.map_err(job_port)?;
+        let heard_at: Option<Timestamp> = news.as_ref().map(|(heard_at, _)| *heard_at);
+        Ok(JobNews { heard_at, continuation_token: news.and_then(|(_, token)| token) })
+    }
+
+    async fn take_continuation(&self, _: &ActionRequest, job: &str) -> Result<bool, PortError> {
+        self.0.take_continuation(job).await.map_err(job_port)
+    }
+}
