@@ -105,10 +105,12 @@ impl Write {
 
 /// The most writes of a transaction.
 pub const MAX_WRITES: usize = 100;
-/// The most bytes of a transaction: keys and bodies.
-pub const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
-/// The most bytes of an item: key and body.
-pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+/// What DynamoDB counts of an item beside its key and body at most: its attributes' names and its revision.
+const ITEM_OVERHEAD_BYTES: usize = 64;
+/// The most bytes of a transaction: keys and bodies. DynamoDB's 4 MiB.
+pub const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024 - MAX_WRITES * ITEM_OVERHEAD_BYTES;
+/// The most bytes of an item: key and body. DynamoDB's 400 KiB.
+pub const MAX_ITEM_BYTES: usize = 400 * 1024 - ITEM_OVERHEAD_BYTES;
 
 /// A stretch of a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,4 +2,4 @@
 
 mod table;
 
-pub use table::table;
+pub use table::{table, table_up_to};

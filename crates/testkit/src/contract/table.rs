@@ -8,13 +8,21 @@ mod races;
 mod writes;
 
 use bytes::Bytes;
-use control::ports::{Condition, Key, MAX_WRITES, Page, PortError, Query, Table, Write};
+use control::ports::{Condition, Key, MAX_TRANSACTION_BYTES, MAX_WRITES, Page, PortError, Query, Table, Write};
 
 /// Runs the whole suite; `make` gives an empty table each time.
 ///
 /// # Panics
 /// Where the table breaks the contract.
 pub async fn table<T: Table>(make: impl Fn() -> T) {
+    table_up_to(make, MAX_TRANSACTION_BYTES).await;
+}
+
+/// The suite for an emulator that takes no transaction as large as the contract allows: only up to so many bytes.
+///
+/// # Panics
+/// Where the table breaks the contract.
+pub async fn table_up_to<T: Table>(make: impl Fn() -> T, transaction_bytes: usize) {
     writes::conditions(&make()).await;
     writes::check_only(&make()).await;
     writes::atomic(&make()).await;
@@ -25,7 +33,7 @@ pub async fn table<T: Table>(make: impl Fn() -> T) {
     limits::key_limits(&make()).await;
     limits::write_limits(&make()).await;
     limits::byte_limits(&make()).await;
-    limits::sizes_at_the_limit(&make()).await;
+    limits::sizes_at_the_limit(&make(), transaction_bytes).await;
     queries::partitions(&make()).await;
     queries::order_of_bytes(&make()).await;
     queries::prefixes(&make()).await;

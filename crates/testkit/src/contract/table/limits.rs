@@ -65,9 +65,9 @@ pub(super) async fn byte_limits(table: &impl Table) {
     assert!(table.query(&all("")).await.unwrap().items.is_empty());
 }
 
-pub(super) async fn sizes_at_the_limit(table: &impl Table) {
-    let count = MAX_TRANSACTION_BYTES / MAX_ITEM_BYTES;
-    let rest = MAX_TRANSACTION_BYTES - count * MAX_ITEM_BYTES;
+pub(super) async fn sizes_at_the_limit(table: &impl Table, transaction_bytes: usize) {
+    let count = transaction_bytes / MAX_ITEM_BYTES;
+    let rest = transaction_bytes - count * MAX_ITEM_BYTES;
     let mut writes: Vec<_> = (0..count).map(|n| sized(&format!("{n:02}"), MAX_ITEM_BYTES)).collect();
     writes.push(sized("rest", rest));
     table.transact("largest", &writes).await.unwrap();
