@@ -10,6 +10,7 @@ use crate::keys::Place;
 use crate::load::{Cache, Loaded, Loader};
 use crate::ports::{Clock, Entropy, PortError, Table, Write};
 use crate::rows::{PipelineRef, PublicationRow, WorkRow};
+use crate::sources::Detection;
 
 /// How often a decision is made anew after a conflict.
 const ROUNDS: u32 = 100;
@@ -98,13 +99,14 @@ pub struct Control {
     pub(crate) ports: Ports,
     pub(crate) loader: Loader,
     beside: Option<Arc<dyn Beside>>,
+    pub(crate) detection: Arc<Detection>,
 }
 
 impl Control {
     /// A control plane for an account and region.
     pub fn new(ports: Ports, place: Place) -> Self {
         let loader = Loader { table: ports.table.clone(), place, cache: Arc::new(Cache::default()) };
-        Self { ports, loader, beside: None }
+        Self { ports, loader, beside: None, detection: Arc::default() }
     }
 
     /// The same control plane for one call: `beside` goes into the commit of its change.
@@ -115,7 +117,8 @@ impl Control {
     /// The control plane of another region over the same ports.
     pub fn in_region(&self, region: &str) -> Self {
         let place = Place { region: region.to_owned(), ..self.place().clone() };
-        Self { beside: self.beside.clone(), ..Self::new(self.ports.clone(), place) }
+        let (beside, detection) = (self.beside.clone(), self.detection.clone());
+        Self { beside, detection, ..Self::new(self.ports.clone(), place) }
     }
 
     /// The account and region.
@@ -167,8 +170,7 @@ impl Control {
                     // A deadline delivered early still has to come: its row stays.
                     let row = consumed.filter(|_| reason != Reason::NotDue);
                     // What is so already has not been followed by what goes with it, as the next poll.
-                    let extra =
-                        if reason == Reason::AlreadySo { self.with_record(extra, None)? } else { Vec::new() };
+                    let extra = if reason == Reason::AlreadySo { self.with_record(extra, None)? } else { Vec::new() };
                     return Ok(match committing.ignored(row, &extra) {
                         Some(prepared) => Round::Commit(Box::new(prepared), Some(reason)),
                         None => Round::Ignored(reason),

@@ -76,11 +76,15 @@ impl Control {
         Err(ControlError::Busy)
     }
 
-    fn token_key(&self, pipeline: &PipelineRef, token: &str) -> Key {
+    pub(crate) fn token_key(&self, pipeline: &PipelineRef, token: &str) -> Key {
         Key { pk: self.place().pipeline(pipeline.id), sk: keys::start_token_sk(token) }
     }
 
-    pub(crate) async fn started_by(&self, pipeline: &PipelineRef, token: &str) -> Result<Option<ExecutionId>, ControlError> {
+    pub(crate) async fn started_by(
+        &self,
+        pipeline: &PipelineRef,
+        token: &str,
+    ) -> Result<Option<ExecutionId>, ControlError> {
         let key = self.token_key(pipeline, token);
         let found = self.table().get(&key).await?;
         Ok(found.map(|stored| decode(&stored.body, &key.sk)).transpose()?)

@@ -395,6 +395,7 @@ pub fn task_name(task: &Task) -> &'static str {
         Task::Dispatch(_) => "dispatch",
         Task::Poll(_) => "poll",
         Task::Clean => "clean",
+        Task::Webhook(_) => "webhook",
     }
 }
 

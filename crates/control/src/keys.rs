@@ -9,6 +9,13 @@
 //! | `ACCOUNT/REGION/e/EXTERNAL-ID` | the work's id at a provider → its action execution |
 //! | `ACCOUNT/w/SHARD` | work rows, by due time |
 //! | `ACCOUNT/o/SHARD` | publication rows |
+//! | `ACCOUNT/REGION/s/RESOURCE` | a source resource → the source actions that it starts |
+//! | `ACCOUNT/REGION/rules` | rules of source resources, by name |
+//! | `ACCOUNT/REGION/polled` | source actions that are polled or reconciled |
+//! | `ACCOUNT/REGION/webhooks` | webhooks, by name; `…/webhook-times`: when they last started something |
+//! | `ACCOUNT/REGION/connections` | connections, by id; `…/connection-arns`: ARNs mapped to one |
+//! | `ACCOUNT/REGION/deliveries/HOOK` | what a hook brought |
+//! | `ACCOUNT/hook/HOOK` | a hook of a URL → its region, and what it is |
 //! | `ACCOUNT/parked` | work rows that nobody consumed after many tries |
 //!
 //! Names hold no `#`, so that it separates.
@@ -86,6 +93,51 @@ impl Place {
     /// The pointer from the work's id at a provider (or a job's id) to its action execution.
     pub fn external(&self, external_id: &str) -> Key {
         Key { pk: self.below(&format!("e/{external_id}")), sk: "e".into() }
+    }
+
+    /// The partition of a source resource: the source actions that it starts.
+    pub fn source(&self, resource: &str) -> String {
+        self.below(&format!("s/{resource}"))
+    }
+
+    /// The partition of the rules of source resources.
+    pub fn rules(&self) -> String {
+        self.below("rules")
+    }
+
+    /// The partition of source actions that are polled or reconciled.
+    pub fn polled(&self) -> String {
+        self.below("polled")
+    }
+
+    /// A webhook, by name.
+    pub fn webhook(&self, name: &str) -> Key {
+        Key { pk: self.below("webhooks"), sk: name.to_owned() }
+    }
+
+    /// When a webhook last started something.
+    pub fn webhook_time(&self, name: &str) -> Key {
+        Key { pk: self.below("webhook-times"), sk: name.to_owned() }
+    }
+
+    /// A connection, by id.
+    pub fn connection(&self, id: &str) -> Key {
+        Key { pk: self.below("connections"), sk: id.to_owned() }
+    }
+
+    /// A connection's ARN elsewhere that is mapped to one of ours.
+    pub fn connection_arn(&self, arn: &str) -> Key {
+        Key { pk: self.below("connection-arns"), sk: arn.to_owned() }
+    }
+
+    /// What a hook brought.
+    pub fn delivery(&self, hook: &str, delivery: &str) -> Key {
+        Key { pk: self.below(&format!("deliveries/{hook}")), sk: delivery.to_owned() }
+    }
+
+    /// What a URL's hook is; the URL says no region.
+    pub fn hook(&self, hook: &str) -> Key {
+        Key { pk: format!("{}/hook/{hook}", self.account), sk: "hook".into() }
     }
 
     /// What kind of row lies in a partition, if it is one of rows.

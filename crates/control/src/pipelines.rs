@@ -1,9 +1,7 @@
 //! CreatePipeline, GetPipeline, UpdatePipeline, DeletePipeline, ListPipelines.
 
 use engine::{Command, Create, Refusal, What};
-use model::{
-    ExecutionMode, Pipeline, PipelineId, PipelineName, PipelineType, Stage, StringMap, Timestamp, Version,
-};
+use model::{ExecutionMode, Pipeline, PipelineId, PipelineName, PipelineType, Stage, StringMap, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Control, ControlError};
@@ -72,6 +70,7 @@ impl Control {
             return Err(Refusal::PipelineNameInUse.into());
         }
         let item = name_item(id, &declaration, 1, event_seed.at, event_seed.at);
+        let sources = self.source_writes(&pipeline, None, Some(&declaration), event_seed.at).await?;
         let mut extra = vec![
             Write::Put {
                 key: self.place().name(&pipeline.name),
@@ -82,10 +81,12 @@ impl Control {
             self.declaration_write(id, &declaration, 1)?,
         ];
         extra.extend(self.new_pipeline_tags(id, tags)?);
+        extra.extend(sources.writes.iter().cloned());
         let create = Create { id, declaration: Box::new(declaration.clone()) };
         let event = engine::Event { what: What::Command(Command::Create(create)), ..event_seed };
         let round = self.round(&pipeline, &event, 0, None, &extra).await?;
         self.commit_unless_named(round, &pipeline.name).await?;
+        self.sources_changed(&sources).await;
         Ok(stored(declaration, &item, 1))
     }
 
@@ -111,7 +112,8 @@ impl Control {
             let version = known.version + 1;
             let event = self.event(What::Command(Command::Update(Box::new(declaration.clone()))));
             let item = name_item(known.id, &declaration, version, known.created_at, event.at);
-            let extra = vec![
+            let sources = self.source_writes(&pipeline, before.as_ref(), Some(&declaration), event.at).await?;
+            let mut extra = vec![
                 Write::Put {
                     key: self.place().name(&pipeline.name),
                     revision: revision + 1,
@@ -120,6 +122,7 @@ impl Control {
                 },
                 self.declaration_write(known.id, &declaration, version)?,
             ];
+            extra.extend(sources.writes.iter().cloned());
             let prepared = match self.round(&pipeline, &event, 0, None, &extra).await? {
                 crate::control::Round::Commit(prepared, _) => prepared,
                 crate::control::Round::Refused(refusal) => return Err(refusal.into()),
@@ -128,6 +131,7 @@ impl Control {
             match self.make(&prepared).await {
                 Ok(()) => {
                     self.table().flush().await?;
+                    self.sources_changed(&sources).await;
                     return Ok(stored(declaration, &item, version));
                 }
                 Err(PortError::Conflict) => {}
@@ -153,7 +157,9 @@ impl Control {
             task: Task::Clean,
             tries: 0,
         };
-        let extra = vec![
+        let before = self.declaration(known.id, known.version).await?;
+        let sources = self.source_writes(&pipeline, before.as_ref(), None, event.at).await?;
+        let mut extra = vec![
             Write::Delete { key: self.place().name(name), condition: Condition::Revision(revision) },
             Write::Put {
                 key: clean.key(self.place()),
@@ -162,7 +168,12 @@ impl Control {
                 condition: Condition::Always,
             },
         ];
-        match self.command(&pipeline, &event, &extra).await {
+        extra.extend(sources.writes.iter().cloned());
+        let deleted = self.command(&pipeline, &event, &extra).await;
+        if deleted.is_ok() {
+            self.sources_changed(&sources).await;
+        }
+        match deleted {
             Ok(_) | Err(ControlError::Refused(Refusal::PipelineNotFound)) => Ok(()),
             Err(error) => Err(error),
         }

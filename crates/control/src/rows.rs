@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::keys::Place;
 use crate::ports::Key;
+use crate::webhooks::DeliveryRef;
 
 /// One creation of a pipeline, by id and name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,13 @@ pub struct PipelineRef {
     pub id: PipelineId,
     /// Its name.
     pub name: PipelineName,
+}
+
+impl PipelineRef {
+    /// Of a row that belongs to no pipeline yet: a webhook's delivery may start many.
+    pub fn none() -> Self {
+        Self { id: PipelineId(Uuid::nil()), name: PipelineName::from("") }
+    }
 }
 
 /// An action execution and its pipeline: what lies under the work's id at a provider, and under a job's id.
@@ -55,6 +63,8 @@ pub enum Task {
     Poll(ActionKey),
     /// Remove what a deleted pipeline left, page by page.
     Clean,
+    /// Match a webhook's delivery.
+    Webhook(DeliveryRef),
 }
 
 impl WorkRow {

@@ -221,6 +221,7 @@ impl Server {
                     self.run_action(row, key, consumed).await;
                 }
             }
+            Task::Webhook(delivery) => drop(self.control.match_delivery(row, delivery).await.unwrap()),
             Task::Poll(_) | Task::Clean => {}
         }
     }

@@ -85,6 +85,11 @@ impl Push {
         self.git_ref.strip_prefix("refs/tags/").filter(|name| !name.is_empty())
     }
 
+    /// Where the ref was before, as git says it: zeros for a new one, so that its first push is noted too.
+    fn place_before(&self) -> String {
+        self.before.clone().unwrap_or_else(|| "0".repeat(40))
+    }
+
     /// The id of the commit to run.
     pub fn commit_id(&self) -> Option<&str> {
         self.commit.as_ref().map(|commit| commit.id.as_str()).or(self.after.as_deref())
@@ -192,7 +197,7 @@ impl RepositoryEvent {
         match &self.change {
             RepositoryChange::Push(push) => {
                 origin.git_ref = Some(push.git_ref.clone());
-                origin.before.clone_from(&push.before);
+                origin.before = Some(push.place_before());
                 origin.after = push.commit_id().map(str::to_owned);
             }
             RepositoryChange::PullRequest(request) => {
@@ -263,7 +268,7 @@ impl ReferenceChange {
             provider: Some("CodeCommit".into()),
             repository: Some(self.repository.clone()),
             git_ref: Some(self.push.git_ref.clone()),
-            before: self.push.before.clone(),
+            before: Some(self.push.place_before()),
             after: self.push.commit_id().map(str::to_owned),
             ..Origin::default()
         }

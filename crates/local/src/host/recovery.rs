@@ -34,7 +34,7 @@ pub async fn scan(table: &RedbTable, place: &Place) -> Result<Left, PortError> {
             match &row.task {
                 Task::Engine(Work::Due(_)) => left.claimed.push(row),
                 Task::Poll(key) => left.polled.push(key.clone()),
-                Task::Engine(_) | Task::Dispatch(_) | Task::Clean => {}
+                Task::Engine(_) | Task::Dispatch(_) | Task::Clean | Task::Webhook(_) => {}
             }
         }
         for (commit, key, stored) in table.rows_in_commit_order(&place.publications(shard), "")? {

@@ -111,6 +111,7 @@ impl Worker {
             Task::Dispatch(keys) => self.dispatch(&control, &row, keys).await,
             Task::Poll(key) => self.poll(&control, &row, key).await,
             Task::Clean => control.clean(&row).await,
+            Task::Webhook(delivery) => control.match_delivery(&row, delivery).await.map(drop),
         }
     }
 

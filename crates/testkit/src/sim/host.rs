@@ -48,6 +48,7 @@ impl Host {
             Task::Dispatch(keys) => self.dispatch(row, keys).await,
             Task::Poll(key) => self.poll(row, key).await,
             Task::Clean => self.control.clean(row).await,
+            Task::Webhook(delivery) => self.control.match_delivery(row, delivery).await.map(drop),
         }
     }
 

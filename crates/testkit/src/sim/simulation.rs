@@ -288,7 +288,7 @@ impl Simulation {
         let Some(host) = self.host() else { return };
         let keys = match &row.task {
             RowTask::Dispatch(keys) => keys.clone(),
-            RowTask::Engine(_) | RowTask::Poll(_) | RowTask::Clean => Vec::new(),
+            RowTask::Engine(_) | RowTask::Poll(_) | RowTask::Clean | RowTask::Webhook(_) => Vec::new(),
         };
         let tending = Tending::new(&self.around, keys.clone());
         self.around.spawn(Actor::Row(row.id, keys), host.consume(row, blind, tending));
@@ -329,7 +329,7 @@ impl Simulation {
         let known = self.around.recorder.known();
         let rows = known.rows.values().filter(|row| !self.is_consumed(row)).filter(|row| match &row.task {
             RowTask::Engine(Work::Due(_)) => until == Until::Anything,
-            RowTask::Engine(_) | RowTask::Dispatch(_) | RowTask::Poll(_) | RowTask::Clean => true,
+            RowTask::Engine(_) | RowTask::Dispatch(_) | RowTask::Poll(_) | RowTask::Clean | RowTask::Webhook(_) => true,
         });
         let dues = rows.map(|row| row.due.0 - BEGIN - self.skew);
         let asks = (self.questions > 0).then_some(self.ask_at);

@@ -104,6 +104,7 @@ fn task(row: &WorkRow) -> String {
         Task::Dispatch(keys) => format!("Dispatch {}", list(keys.iter().map(name))),
         Task::Poll(key) => format!("Poll {} at +{}ms", name(key), row.due.0 - BEGIN),
         Task::Clean => "Clean".into(),
+        Task::Webhook(delivery) => format!("Webhook {}", delivery.delivery),
     }
 }
 
