@@ -22,6 +22,12 @@ pub mod names {
     pub const APPROVAL_URL: &str = "PENSTOCK_APPROVAL_URL";
     /// The KMS keys of approval links, comma-separated; new links are signed with the first.
     pub const LINK_KEYS: &str = "PENSTOCK_LINK_KEYS";
+    /// The function that rules of sources invoke.
+    pub const TRIGGER_INTAKE: &str = "PENSTOCK_TRIGGER_INTAKE_ARN";
+    /// The queue of what could not be handed on.
+    pub const DEAD_LETTERS: &str = "PENSTOCK_DEAD_LETTERS_ARN";
+    /// Where webhooks are served: the base, without a path.
+    pub const WEBHOOK_URL: &str = "PENSTOCK_WEBHOOK_URL";
     /// The stack's name: rules and secrets begin with it.
     pub const STACK: &str = "PENSTOCK_STACK";
     /// `ministack` where the stack runs in that emulator, which does not say who called; else absent.

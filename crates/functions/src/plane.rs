@@ -1,11 +1,15 @@
 //! The control plane over the ports on AWS.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use aws::{DynamoTable, EventBridgeBus, StepFunctionsDrivers, SystemClock, SystemEntropy};
+use aws::{
+    DynamoTable, EventBridgeBus, EventBridgeRules, SecretsManagerVault, StepFunctionsDrivers, SystemClock,
+    SystemEntropy,
+};
 use aws_config::SdkConfig;
 use control::handoff::{Outbox, Sender};
 use control::keys::Place;
+use control::sources::{DEFAULT_RULE_QUOTA, Detection, Rules};
 use control::{Control, Ports};
 
 use crate::environment::{Environment, names};
@@ -22,10 +26,28 @@ pub fn sender(environment: &Environment, config: &SdkConfig) -> Sender {
     let place =
         Place { account: environment.get(names::ACCOUNT).into(), region: environment.get(names::REGION).into() };
     Sender {
-        control: Control::new(ports, place),
+        control: Control::new(ports, place).with_detection(Arc::new(detection(environment, config))),
         outbox,
         bus: Arc::new(EventBridgeBus::from_config(config, environment.get(names::BUS))),
         drivers: Arc::new(StepFunctionsDrivers::from_config(config, environment.get(names::STATE_MACHINE))),
         source: environment.get(names::EVENT_SOURCE).into(),
+    }
+}
+
+/// What change detection needs. Rules are made where the function is told what they invoke.
+fn detection(environment: &Environment, config: &SdkConfig) -> Detection {
+    let stack = environment.get(names::STACK);
+    let rules = environment.find(names::TRIGGER_INTAKE).map(|target| Rules {
+        port: Arc::new(EventBridgeRules::from_config(config, target, environment.find(names::DEAD_LETTERS))),
+        stack: stack.into(),
+        quota: DEFAULT_RULE_QUOTA,
+        artifact_buckets: environment.find(names::ARTIFACT_BUCKET).map(str::to_owned).into_iter().collect(),
+    });
+    let url = environment.find(names::WEBHOOK_URL).map(|url| url.trim_end_matches('/').to_owned());
+    Detection {
+        rules,
+        vault: Some(Arc::new(SecretsManagerVault::from_config(config, stack))),
+        files: None,
+        webhook_url: url.map_or_else(OnceLock::new, OnceLock::from),
     }
 }

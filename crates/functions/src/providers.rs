@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use actions::ports::{
-    ApprovalLink, ApprovalLinks, Connection, ConnectionTokens, JobNews, Jobs, PipelineStart, PipelineStarter,
-    StartError,
+    ApprovalLink, ApprovalLinks, Connection, ConnectionTokens, GitHost, JobNews, Jobs, PipelineStart, PipelineStarter,
+    Secret, StartError,
 };
 use actions::roles::StsRoles;
 use actions::runner::{ProviderParts, ProviderRunner};
@@ -13,6 +13,7 @@ use api::approval::link::{self, Link, LinkKeys};
 use async_trait::async_trait;
 use aws::{KmsLinkKeys, SystemClock};
 use aws_config::SdkConfig;
+use control::connections::Provider;
 use control::jobs::JobError;
 use control::ports::{ActionRequest, PortError};
 use control::{Control, ControlError};
@@ -95,8 +96,15 @@ fn job_port(error: JobError) -> PortError {
 
 #[async_trait]
 impl ConnectionTokens for Own {
-    async fn connection(&self, _: &ActionRequest, _: &str) -> Result<Option<Connection>, PortError> {
-        Ok(None)
+    async fn connection(&self, _: &ActionRequest, arn: &str) -> Result<Option<Connection>, PortError> {
+        let Some(known) = self.0.connection_by_arn(arn).await.map_err(port)? else { return Ok(None) };
+        let token = self.0.connection_token(&known).await.map_err(port)?;
+        let kind = match known.provider {
+            Provider::GitHub | Provider::GitHubEnterpriseServer => GitHost::GitHub,
+            Provider::GitLab | Provider::GitLabSelfManaged => GitHost::GitLab,
+            Provider::Bitbucket => GitHost::Bitbucket,
+        };
+        Ok(Some(Connection { kind, host: known.host, base_url: None, token: token.map(Secret::new) }))
     }
 }
 

@@ -6,7 +6,8 @@ use functions::{plane, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    run(&[], &[], |environment, config| async move {
+    let optional = [names::TRIGGER_INTAKE, names::DEAD_LETTERS, names::ARTIFACT_BUCKET];
+    run(&[], &optional, |environment, config| async move {
         Ok(Sweep { sender: plane::sender(&environment, &config), stack: environment.get(names::STACK).into() })
     })
     .await

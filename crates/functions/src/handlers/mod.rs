@@ -6,3 +6,4 @@ pub mod dispatch_action;
 pub mod relay_outbox;
 pub mod serve_api;
 pub mod sweep;
+pub mod trigger_intake;

@@ -16,6 +16,22 @@ pub struct Sweep {
     pub stack: String,
 }
 
+/// How often rules are compared with the sources that need them, in minutes.
+const RECONCILE_MINUTES: i64 = 15;
+
+impl Sweep {
+    async fn reconcile(&self) -> Result<(), FunctionError> {
+        let control = &self.sender.control;
+        let minute = control.now().0 / 60_000;
+        if control.detection().rules.is_none() || minute % RECONCILE_MINUTES != 0 {
+            return Ok(());
+        }
+        let rules = control.reconcile_rules().await?;
+        tracing::info!(made = rules.made, removed = rules.removed, "rules of sources were reconciled");
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Handler for Sweep {
     async fn handle(&self, event: Value, _: &Invocation) -> Result<Value, FunctionError> {
@@ -23,6 +39,7 @@ impl Handler for Sweep {
             return Ok(json!({ "redriven": self.sender.redrive().await? }));
         }
         let swept = self.sender.sweep().await?;
+        self.reconcile().await?;
         let measured = [
             metrics::count("RowsSentAgain", swept.sent),
             metrics::count("RowsParked", swept.parked),

@@ -1,0 +1,96 @@
+//! `trigger-intake`: changes of sources and webhooks come in; executions start.
+
+use async_trait::async_trait;
+use control::handoff::Sender;
+use control::intake::{self, Incoming};
+use control::rows::Task;
+use control::webhooks::Delivery;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::errors::FunctionError;
+use crate::handoffs;
+use crate::run::{Handler, Invocation};
+use crate::url::{UrlEvent, is_url_event, response};
+
+/// Matches events with source actions and trigger filters.
+pub struct TriggerIntake {
+    /// The control plane.
+    pub sender: Sender,
+}
+
+impl TriggerIntake {
+    /// A delivery at the webhook URL: verified, stored and answered; matched afterwards.
+    async fn deliver(&self, event: &Value) -> Result<Value, FunctionError> {
+        let event = UrlEvent::read(event)?;
+        let (parts, body) = event.request()?.into_parts();
+        let Some(hook) = parts.uri.path().strip_prefix("/webhooks/") else {
+            return Ok(response(plain(404, "not found")).await);
+        };
+        if parts.method != http::Method::POST {
+            return Ok(response(plain(405, "deliveries are posted")).await);
+        }
+        let delivery = Delivery { hook, headers: &parts.headers, body: &body, peer: event.peer().ip() };
+        let accepted = self.sender.control.accept_webhook(delivery).await?;
+        self.sender.flush().await?;
+        Ok(response(plain(accepted.status(), accepted.text())).await)
+    }
+
+    /// A stored delivery to match.
+    async fn consume(&self, event: &Value) -> Result<Value, FunctionError> {
+        let handoff = handoffs::read(event)?;
+        let Some(row) = self.sender.row(&handoff.work_row_id).await? else {
+            return Ok(json!({ "consumed": false }));
+        };
+        let Task::Webhook(delivery) = &row.task else {
+            return Err(FunctionError::InvalidEvent("the row is none of a webhook".into()));
+        };
+        let received = self.sender.control.match_delivery(&row, delivery).await?;
+        self.sender.flush().await?;
+        Ok(told(&received))
+    }
+
+    /// An event of a rule, or a schedule's input.
+    async fn change(&self, event: &Value) -> Result<Value, FunctionError> {
+        // An event's resources name what it is about, not the rule that brought it.
+        let incoming = intake::read(event, None).map_err(|error| FunctionError::InvalidEvent(error.to_string()))?;
+        let control = &self.sender.control;
+        let answer = match incoming {
+            Incoming::Nothing => json!({ "ignored": "nothing that starts anything" }),
+            Incoming::Change(change, by) => told(&control.receive(&change, &by).await?),
+            Incoming::Start(request, by) => json!({ "started": [control.receive_start(request, &by).await?] }),
+        };
+        self.sender.flush().await?;
+        Ok(answer)
+    }
+}
+
+fn told(received: &intake::Received) -> Value {
+    let started: Vec<Value> = received
+        .started
+        .iter()
+        .map(|(pipeline, execution)| json!({ "pipeline": pipeline, "execution": execution }))
+        .collect();
+    tracing::info!(started = started.len(), repeated = received.repeated, passed = received.passed.len(), "matched");
+    json!({ "started": started, "repeated": received.repeated, "passed": received.passed.len() })
+}
+
+fn plain(status: u16, text: &str) -> Response<api::Body> {
+    let mut response = Response::new(api::Body::Full(text.to_owned().into()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[async_trait]
+impl Handler for TriggerIntake {
+    async fn handle(&self, event: Value, _: &Invocation) -> Result<Value, FunctionError> {
+        if is_url_event(&event) {
+            self.deliver(&event).await
+        } else if handoffs::is_handoff(&event) {
+            self.consume(&event).await
+        } else {
+            self.change(&event).await
+        }
+    }
+}

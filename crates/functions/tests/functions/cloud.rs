@@ -1,0 +1,473 @@
+//! A cloud in memory: a bus that invokes functions, drivers that step through the state machine, a provider that works.
+//! Messages are delivered in any order, some twice; handlers may die between a commit and what follows it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use control::handoff::{DriverInput, Drivers, Outbox, Sender, WORK_ROW};
+use control::keys::Place;
+use control::ports::{ActionReply, ActionRequest, ActionRunner, Bus, Clock, PortError, PublicEvent, Query, Table};
+use control::{Control, Ports};
+use engine::{ActionKey, Outcome, Start, Started, TriggerDetail};
+use functions::handlers::advance_execution::AdvanceExecution;
+use functions::handlers::dispatch_action::DispatchAction;
+use functions::handlers::relay_outbox::RelayOutbox;
+use functions::handlers::sweep::Sweep;
+use functions::{Handler, Invocation};
+use model::{ActionExecutionId, ExecutionId, ExecutionStatus, Timestamp, TriggerType};
+use serde_json::{Value, json};
+use testkit::clock::ManualClock;
+use testkit::entropy::SeededEntropy;
+use testkit::memory::MemoryTable;
+
+pub const ACCOUNT: &str = "123456789012";
+pub const REGION: &str = "eu-west-1";
+pub const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:penstock-action-execution";
+const NOW: Timestamp = Timestamp(1_795_500_000_000);
+
+/// How often, of a hundred times, something goes wrong.
+#[derive(Clone, Copy, Default)]
+pub struct Weather {
+    /// The bus does not answer: the sender dies with what it had to send.
+    pub bus: u64,
+    /// A driver cannot be started or woken.
+    pub drivers: u64,
+    /// A message comes twice.
+    pub twice: u64,
+    /// A provider's event of the end never comes.
+    pub silence: u64,
+    /// A function dies right after the provider started the work.
+    pub killed: u64,
+}
+
+struct State {
+    weather: Weather,
+    random: SeededEntropy,
+    /// Hand-offs not delivered yet.
+    handoffs: Vec<Value>,
+    public: Vec<Value>,
+    drivers: BTreeMap<String, Driver>,
+    works: HashMap<ActionExecutionId, Work>,
+    completions: Vec<Value>,
+    kill_next: bool,
+    lose_handoffs: bool,
+    started: u64,
+}
+
+struct Driver {
+    input: Value,
+    step: &'static str,
+    steps: u32,
+    waits: bool,
+    done: bool,
+}
+
+/// Work at the provider.
+struct Work {
+    starts: u32,
+    polls: u32,
+}
+
+#[derive(Clone)]
+pub struct World(Arc<Mutex<State>>);
+
+impl World {
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.lock().expect("no test panics with it"))
+    }
+
+    fn chance(&self, of: impl Fn(&Weather) -> u64) -> bool {
+        self.with(|state| state.random.chance(of(&state.weather)))
+    }
+}
+
+#[async_trait]
+impl Bus for World {
+    async fn publish(&self, events: &[PublicEvent]) -> Result<Vec<usize>, PortError> {
+        if self.chance(|weather| weather.bus) {
+            return Err(PortError::Unavailable("the bus".into()));
+        }
+        self.with(|state| {
+            for event in events {
+                let envelope = event.envelope.clone();
+                if envelope["detail-type"] == WORK_ROW {
+                    if state.lose_handoffs {
+                        continue;
+                    }
+                    let copies = if state.random.chance(state.weather.twice) { 2 } else { 1 };
+                    (0..copies).for_each(|_| state.handoffs.push(envelope.clone()));
+                } else {
+                    state.public.push(envelope);
+                }
+            }
+        });
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Drivers for World {
+    async fn start(&self, name: &str, input: &Value) -> Result<(), PortError> {
+        if self.chance(|weather| weather.drivers) {
+            return Err(PortError::Throttled);
+        }
+        self.with(|state| {
+            state.started += u64::from(!state.drivers.contains_key(name));
+            let driver = Driver { input: input.clone(), step: "start", steps: 0, waits: false, done: false };
+            state.drivers.entry(name.to_owned()).or_insert(driver);
+        });
+        Ok(())
+    }
+
+    async fn wake(&self, token: &str, _: &Value) -> Result<(), PortError> {
+        if self.chance(|weather| weather.drivers) {
+            return Err(PortError::Unavailable("Step Functions".into()));
+        }
+        self.with(|state| {
+            let (name, step) = token.rsplit_once('/').expect("a token of ours");
+            let driver = state.drivers.get_mut(name).expect("a driver of ours");
+            if driver.steps.to_string() == step {
+                driver.done = true;
+            }
+        });
+        Ok(())
+    }
+
+    async fn stop(&self, _: &str) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+/// A provider with an idempotency token: the action execution's id. Names ending in `-slow` take three polls; `-now` end
+/// at once; `-bad` fail.
+#[async_trait]
+impl ActionRunner for World {
+    async fn start(&self, request: ActionRequest) -> ActionReply {
+        let id = request.action.id;
+        let killed = self.chance(|weather| weather.killed);
+        self.with(|state| {
+            let work = state.works.entry(id).or_insert(Work { starts: 0, polls: 0 });
+            if request.action.drive == 1 {
+                work.starts += 1;
+            }
+            state.kill_next |= killed;
+        });
+        let name = request.declaration.name.as_str();
+        if name.ends_with("-now") {
+            return ActionReply::Ended(Box::new(made(&request)));
+        }
+        if name.ends_with("-bad") {
+            return ActionReply::Ended(Box::new(Outcome::failed("JobFailed", "as its name says")));
+        }
+        let told = !self.chance(|weather| weather.silence);
+        self.with(|state| {
+            if told {
+                let detail = json!({ "build-id": format!("work/{id}"), "build-status": "SUCCEEDED" });
+                let event = json!({ "source": "aws.codebuild", "detail-type": "CodeBuild Build State Change", "detail": detail });
+                state.completions.push(event);
+            }
+        });
+        let started = Started { external_id: Some(format!("work/{id}")), ..Started::default() };
+        ActionReply::Pending { started, poll_at: Some(NOW) }
+    }
+
+    async fn poll(&self, request: ActionRequest) -> ActionReply {
+        let polls = self.with(|state| {
+            let work = state.works.entry(request.action.id).or_insert(Work { starts: 0, polls: 0 });
+            work.polls += 1;
+            work.polls
+        });
+        if polls >= 3 {
+            return ActionReply::Ended(Box::new(made(&request)));
+        }
+        ActionReply::Pending { started: Started::default(), poll_at: Some(NOW) }
+    }
+
+    async fn end(&self, _: &ActionKey) {}
+}
+
+fn made(request: &ActionRequest) -> Outcome {
+    Outcome { outputs: request.action.outputs.clone(), summary: Some("made".into()), ..Outcome::default() }
+}
+
+/// A stack in memory.
+pub struct Cloud {
+    pub world: World,
+    pub table: Arc<MemoryTable>,
+    pub clock: Arc<ManualClock>,
+    entropy: Arc<SeededEntropy>,
+}
+
+impl Cloud {
+    pub fn new(seed: u64, weather: Weather) -> Self {
+        let state = State {
+            weather,
+            random: SeededEntropy::new(seed),
+            handoffs: Vec::new(),
+            public: Vec::new(),
+            drivers: BTreeMap::new(),
+            works: HashMap::new(),
+            completions: Vec::new(),
+            kill_next: false,
+            lose_handoffs: false,
+            started: 0,
+        };
+        Self {
+            world: World(Arc::new(Mutex::new(state))),
+            table: Arc::new(MemoryTable::new()),
+            clock: Arc::new(ManualClock::at(NOW)),
+            entropy: Arc::new(SeededEntropy::new(seed.wrapping_add(1))),
+        }
+    }
+
+    /// A fresh process: nothing is remembered between invocations.
+    pub fn sender(&self) -> Sender {
+        let outbox = Arc::new(Outbox::default());
+        let ports = Ports {
+            table: self.table.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            handoff: outbox.clone(),
+        };
+        let place = Place { account: ACCOUNT.into(), region: REGION.into() };
+        let world = Arc::new(self.world.clone());
+        Sender {
+            control: Control::new(ports, place),
+            outbox,
+            bus: world.clone(),
+            drivers: world,
+            source: "penstock.codepipeline".into(),
+        }
+    }
+
+    pub fn dispatch(&self) -> DispatchAction {
+        let runner = Arc::new(self.world.clone());
+        DispatchAction { sender: self.sender(), runner, state_machine_arn: MACHINE.into() }
+    }
+
+    pub async fn create(&self, declaration: &Value) {
+        let (pipeline, findings) = model::validate(&declaration["pipeline"]);
+        let pipeline = pipeline.unwrap_or_else(|| panic!("{findings:?}"));
+        self.sender().control.create_pipeline(pipeline).await.expect("created");
+    }
+
+    pub async fn start(&self, pipeline: &str) -> ExecutionId {
+        let sender = self.sender();
+        let trigger = TriggerDetail { kind: TriggerType::StartPipelineExecution, detail: "test".into() };
+        let start = Start { trigger, origin: None, variables: Default::default(), overrides: Vec::new() };
+        let id = sender.control.start_pipeline_execution(&pipeline.into(), start, None).await.expect("started");
+        // A sender that dies here leaves its rows to the sweep.
+        let _ = sender.flush().await;
+        id
+    }
+
+    pub async fn status(&self, pipeline: &str, id: ExecutionId) -> ExecutionStatus {
+        let control = self.sender().control;
+        let known = control.pipeline_ref(&pipeline.into()).await.expect("known");
+        control.execution(known.id, id).await.expect("read").expect("there").status
+    }
+
+    /// Delivers messages in any order until there are none; then lets time go by for drivers and the sweep, until nothing
+    /// is left to do.
+    pub async fn settle(&self) {
+        for _ in 0..400 {
+            self.deliver().await;
+            self.clock.advance_millis(61_000);
+            self.world.with(|state| {
+                let late = state.drivers.values_mut().filter(|driver| driver.waits && !driver.done);
+                late.for_each(|driver| (driver.step, driver.waits, driver.steps) = ("poll", false, driver.steps + 1));
+            });
+            let sweep = Sweep { sender: self.sender(), stack: "test".into() };
+            let _ = sweep.handle(json!({}), &Invocation::default()).await;
+            if self.is_quiet().await {
+                return;
+            }
+        }
+        panic!("it never came to rest");
+    }
+
+    async fn is_quiet(&self) -> bool {
+        let idle =
+            self.world.with(|state| state.handoffs.is_empty() && state.drivers.values().all(|driver| driver.done));
+        idle && self.rows_left().await == 0
+    }
+
+    /// Work rows and publications that are due.
+    pub async fn rows_left(&self) -> usize {
+        let control = self.sender().control;
+        let place = control.place().clone();
+        let mut left = 0;
+        for shard in 0..control::keys::ROW_SHARDS {
+            for pk in [place.work(shard), place.publications(shard)] {
+                let query = Query { pk, prefix: String::new(), after: None, limit: 100, backward: false };
+                let page = self.table.query(&query).await.expect("readable");
+                let now = format!("{:016x}", self.clock.now().0 + 40 * 60_000);
+                left += page.items.iter().filter(|(key, _)| key.sk < now).count();
+            }
+        }
+        left
+    }
+
+    /// One message or driver step; false when there is none.
+    async fn step(&self) -> bool {
+        enum Next {
+            Handoff(Value),
+            Completion(Value),
+            Driver(String),
+        }
+        let next = self.world.with(|state| {
+            let mut choices = VecDeque::new();
+            choices.extend((0..state.handoffs.len()).map(|index| (0, index)));
+            choices.extend((0..state.completions.len()).map(|index| (1, index)));
+            let ready: Vec<_> = state
+                .drivers
+                .iter()
+                .filter(|(_, driver)| !driver.waits && !driver.done)
+                .map(|(n, _)| n.clone())
+                .collect();
+            choices.extend((0..ready.len()).map(|index| (2, index)));
+            let pick = usize::try_from(state.random.below(choices.len() as u64)).expect("small");
+            match choices.get(pick)? {
+                (0, index) => Some(Next::Handoff(state.handoffs.swap_remove(*index))),
+                (1, index) => Some(Next::Completion(state.completions.swap_remove(*index))),
+                (_, index) => Some(Next::Driver(ready[*index].clone())),
+            }
+        });
+        self.clock.advance_millis(7);
+        match next {
+            None => false,
+            Some(Next::Handoff(event)) => {
+                let event_task = event["detail"]["task"].as_str().expect("a task").to_owned();
+                let handled = if event_task == "poll" {
+                    self.dispatch().handle(event, &Invocation::default()).await
+                } else {
+                    AdvanceExecution { sender: self.sender() }.handle(event, &Invocation::default()).await
+                };
+                // What fails here is sent again by the sweep: EventBridge's own retries are not relied on.
+                drop(handled);
+                true
+            }
+            Some(Next::Completion(event)) => {
+                let _ = self.dispatch().handle(event, &Invocation::default()).await;
+                true
+            }
+            Some(Next::Driver(name)) => {
+                self.drive(&name).await;
+                true
+            }
+        }
+    }
+
+    async fn drive(&self, name: &str) {
+        let (input, step, steps) = self.world.with(|state| {
+            let driver = state.drivers.get_mut(name).expect("ready");
+            (driver.input.clone(), driver.step, driver.steps)
+        });
+        let event = json!({ "operation": step, "input": input, "task_token": format!("{name}/{steps}") });
+        let handler = self.dispatch();
+        let handled = if self.world.with(|state| state.weather.killed) > 0 {
+            self.may_die(&handler, event).await
+        } else {
+            handler.handle(event, &Invocation::default()).await.is_ok()
+        };
+        self.world.with(|state| {
+            let driver = state.drivers.get_mut(name).expect("ready");
+            // A failed step is retried with a new token; one that returned waits to be woken.
+            if handled { driver.waits = true } else { driver.steps += 1 }
+        });
+    }
+
+    /// The handler, dying where the provider has started the work and nothing of it is stored: as if its process ended.
+    async fn may_die(&self, handler: &DispatchAction, event: Value) -> bool {
+        let dying = DispatchAction {
+            sender: handler.sender.clone(),
+            runner: Arc::new(Dying(self.world.clone())),
+            state_machine_arn: MACHINE.into(),
+        };
+        let invocation = Invocation::default();
+        let mut running = std::pin::pin!(dying.handle(event, &invocation));
+        std::future::poll_fn(|context| match running.as_mut().poll(context) {
+            std::task::Poll::Ready(done) => std::task::Poll::Ready(done.is_ok()),
+            // Nothing in memory ever waits but a runner that died.
+            std::task::Poll::Pending => std::task::Poll::Ready(false),
+        })
+        .await
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn clear(&self) {
+        self.world.with(|state| state.weather = Weather::default());
+    }
+
+    /// Whether the bus accepts hand-offs and delivers none.
+    pub fn lose_handoffs(&self, lose: bool) {
+        self.world.with(|state| state.lose_handoffs = lose);
+    }
+
+    /// Delivers all messages and steps all drivers; no time passes for those that wait.
+    pub async fn deliver(&self) {
+        while self.step().await {}
+    }
+
+    /// Delivers messages until a driver was started.
+    pub async fn step_until_a_driver(&self) {
+        while self.drivers_started() == 0 {
+            assert!(self.step().await, "no driver was ever started");
+        }
+    }
+
+    pub fn public(&self) -> Vec<Value> {
+        self.world.with(|state| state.public.clone())
+    }
+
+    /// How often the most often started work was started.
+    pub fn most_starts(&self) -> u32 {
+        self.world.with(|state| state.works.values().map(|work| work.starts).max().unwrap_or(0))
+    }
+
+    pub fn drivers_started(&self) -> u64 {
+        self.world.with(|state| state.started)
+    }
+
+    /// Gives a table's stream of all rows to the relay, as a batch.
+    pub async fn relay_everything(&self) -> Value {
+        let records: Vec<Value> = self
+            .table
+            .items()
+            .into_iter()
+            .map(|(key, _)| {
+                let keys = json!({ "pk": { "S": key.pk }, "sk": { "S": key.sk } });
+                json!({ "eventName": "INSERT", "dynamodb": { "Keys": keys, "SequenceNumber": "1" } })
+            })
+            .collect();
+        let relay = RelayOutbox { sender: self.sender() };
+        relay.handle(json!({ "Records": records }), &Invocation::default()).await.expect("relayed")
+    }
+}
+
+/// A runner whose process may end after it started the work.
+struct Dying(World);
+
+#[async_trait]
+impl ActionRunner for Dying {
+    async fn start(&self, request: ActionRequest) -> ActionReply {
+        let reply = ActionRunner::start(&self.0, request).await;
+        if self.0.with(|state| std::mem::take(&mut state.kill_next)) {
+            std::future::pending::<()>().await;
+        }
+        reply
+    }
+
+    async fn poll(&self, request: ActionRequest) -> ActionReply {
+        ActionRunner::poll(&self.0, request).await
+    }
+
+    async fn end(&self, _: &ActionKey) {}
+}
+
+/// The input of an action's driver, for tests that speak to the function themselves.
+pub fn first_input(cloud: &Cloud) -> DriverInput {
+    let input = cloud.world.with(|state| state.drivers.values().next().expect("a driver").input.clone());
+    serde_json::from_value(input).expect("a driver's input")
+}
