@@ -1,7 +1,10 @@
 //! Errors as the API names them, with their HTTP status.
 
 use control::ControlError;
+use control::action_types::ActionTypeError;
+use control::jobs::JobError;
 use control::ports::PortError;
+use control::tags::TagError;
 use engine::Refusal;
 use model::shapes;
 
@@ -43,6 +46,11 @@ impl ApiError {
     pub fn not_implemented(operation: &str) -> Self {
         let message = format!("{operation} is an operation of CodePipeline that this Penstock does not offer yet");
         Self::with_status("NotImplementedException", 501, message)
+    }
+
+    /// `ActionTypeNotFoundException`.
+    pub(crate) fn action_type_not_found(id: &model::ActionTypeId) -> Self {
+        Self::new("ActionTypeNotFoundException", format!("there is no action type {id}"))
     }
 
     /// Something went wrong here; what exactly stays in the log.
@@ -116,5 +124,47 @@ impl From<ControlError> for ApiError {
             }
             ControlError::Busy => Self::unavailable(),
         }
+    }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        let code = match error {
+            JobError::NotFound => "JobNotFoundException",
+            JobError::Invalid => "InvalidJobException",
+            JobError::InvalidNonce => "InvalidNonceException",
+            JobError::InvalidState(_) => "InvalidJobStateException",
+            JobError::VariablesTooLarge(_) => "OutputVariablesSizeExceededException",
+            JobError::Control(error) => return error.into(),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ActionTypeError> for ApiError {
+    fn from(error: ActionTypeError) -> Self {
+        let code = match error {
+            ActionTypeError::NotFound(_) => "ActionTypeNotFoundException",
+            ActionTypeError::Exists(_) => "ActionTypeAlreadyExistsException",
+            ActionTypeError::Invalid(_) => "ValidationException",
+            ActionTypeError::Limit => "LimitExceededException",
+            ActionTypeError::Concurrent => "ConcurrentModificationException",
+            ActionTypeError::Control(error) => return error.into(),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<TagError> for ApiError {
+    fn from(error: TagError) -> Self {
+        let code = match error {
+            TagError::InvalidArn(_) => "InvalidArnException",
+            TagError::NotFound => "ResourceNotFoundException",
+            TagError::TooMany(_) => "TooManyTagsException",
+            TagError::Invalid(_) => "InvalidTagsException",
+            TagError::Concurrent => "ConcurrentModificationException",
+            TagError::Control(error) => return error.into(),
+        };
+        Self::new(code, error.to_string())
     }
 }

@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 use control::rows::PipelineRef;
 use engine::{ActionExecution, LogLocation, Slot};
-use model::{ActionExecutionId, ActionName, ActionStatus, ExecutionId, PipelineName, StageName, Timestamp};
+use model::{
+    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ExecutionId, Owner, PipelineName, StageName, Timestamp,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ use crate::approval::Link;
 use crate::approval::link::MAX_RECIPIENT_BYTES;
 use crate::error::ApiError;
 use crate::handle::Api;
-use crate::operations::Call;
+use crate::operations::{Call, jobs};
 
 /// The most bytes of a log in one answer.
 const MAX_LOG_BYTES: usize = 256 * 1024;
@@ -33,11 +35,12 @@ pub trait Logs: Send + Sync {
 /// # Errors
 ///
 /// A fault of the input, what the operation refuses, or that there is no such operation.
-pub async fn run(operation: &str, api: &Api, call: Call) -> Result<Value, ApiError> {
-    match operation {
-        "ExplainPipelineExecution" => explain(&call).await,
-        "GetActionLog" => action_log(api, &call).await,
-        "GetApprovalLink" => approval_link(api, &call).await,
+pub async fn run(api: &Api, call: &Call) -> Result<Value, ApiError> {
+    match call.operation.as_str() {
+        "ExplainPipelineExecution" => explain(call).await,
+        "GetActionLog" => action_log(api, call).await,
+        "GetApprovalLink" => approval_link(api, call).await,
+        "GetThirdPartyClient" => third_party_client(call),
         _ => Err(ApiError::with_status("UnknownOperationException", 400, "Penstock has no such operation")),
     }
 }
@@ -59,6 +62,21 @@ async fn explain(call: &Call) -> Result<Value, ApiError> {
     let reasons = call.control.explain(&input.pipeline_name, input.pipeline_execution_id).await?;
     let reasons: Vec<Value> = reasons.iter().map(|why| json!({ "reason": why, "text": why.to_string() })).collect();
     Ok(json!({ "reasons": reasons }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ClientInput {
+    action_type_id: ActionTypeId,
+}
+
+/// `{"clientId": "…", "clientToken": "…"}`: what a partner's job worker needs for jobs of an action type here.
+fn third_party_client(call: &Call) -> Result<Value, ApiError> {
+    let ClientInput { action_type_id: id } = read(call)?;
+    if id.owner != Owner::ThirdParty {
+        return Err(ApiError::invalid("actionTypeId.owner must be ThirdParty"));
+    }
+    Ok(json!({ "clientId": jobs::client_id(call, &id), "clientToken": jobs::client_token(call, &id)? }))
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use control::ports::Clock;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::approval::Approvals;
@@ -14,9 +15,11 @@ use crate::body::Body;
 use crate::error::ApiError;
 use crate::events::Events;
 use crate::extensions::{self, Logs};
+use crate::guard::Guard;
 use crate::hosts::Hosts;
+use crate::means::Means;
 use crate::operations::{self, Call};
-use crate::protocol::{self, Target};
+use crate::protocol::{self, Protocol, Target};
 use crate::regions::Regions;
 use crate::sigv4::{Identity, Verifier};
 
@@ -29,6 +32,10 @@ pub const MAX_REQUEST_BYTES: usize = 5 * 1024 * 1024;
 pub struct Api {
     /// The control planes.
     pub regions: Arc<dyn Regions>,
+    /// What operations need beside them.
+    pub means: Arc<Means>,
+    /// What stands before every operation.
+    pub guard: Guard,
     /// Who may sign, for [`SERVICE`].
     pub verifier: Verifier,
     /// The approval pages.
@@ -61,9 +68,14 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
     if let Some(token) = token {
         return api.approvals.serve(&parts, token, &body, peer.ip(), api.clock.now()).await;
     }
+    if let Some(protocol) = Protocol::of(parts.uri.path()) {
+        return if parts.method == Method::POST {
+            call(api, protocol, &parts, &body).await
+        } else {
+            not_allowed("POST")
+        };
+    }
     match (parts.uri.path(), &parts.method) {
-        ("/", &Method::POST) => call(api, &parts, &body).await,
-        ("/", _) => not_allowed("POST"),
         ("/healthz", &(Method::GET | Method::HEAD)) => plain(200, "ok"),
         ("/events", &Method::GET) => match &api.events {
             Some(events) => events.serve(&parts).await,
@@ -75,19 +87,19 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
 }
 
 /// One call of an operation.
-async fn call(api: &Api, parts: &Parts, body: &[u8]) -> Response<Body> {
+async fn call(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8]) -> Response<Body> {
     let request_id = Uuid::new_v4().to_string();
-    match run(api, parts, body).await {
-        Ok(output) => protocol::success(&output, &request_id),
+    match run(api, protocol, parts, body).await {
+        Ok((target, output)) => protocol::success(protocol, &target, &output, &request_id),
         Err(error) => {
             tracing::debug!(code = error.code, message = error.message, request_id, "a call was refused");
-            protocol::failure(&error, &request_id)
+            protocol::failure(protocol, &error, &request_id)
         }
     }
 }
 
-async fn run(api: &Api, parts: &Parts, body: &[u8]) -> Result<serde_json::Value, ApiError> {
-    let target = protocol::target(&parts.headers)?;
+async fn run(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8]) -> Result<(Target, Value), ApiError> {
+    let target = protocol::target(protocol, parts)?;
     // A host in front of which somebody else verified the signature says who it was; no client can.
     let identity = match parts.extensions.get::<Identity>() {
         Some(identity) => identity.clone(),
@@ -97,11 +109,21 @@ async fn run(api: &Api, parts: &Parts, body: &[u8]) -> Result<serde_json::Value,
         let message = format!("Credential should be scoped to a valid region, not '{}'.", identity.region);
         ApiError::new("InvalidSignatureException", message)
     })?;
-    let call = Call { control, principal: identity.principal, input: protocol::body(body)? };
-    match target {
-        Target::CodePipeline(operation) => operations::run(&operation, call).await,
-        Target::Extension(operation) => extensions::run(&operation, api, call).await,
+    if !api.guard.throttle.admit(&identity.principal, target.operation(), api.clock.now()) {
+        return Err(ApiError::throttled());
     }
+    let call = Call {
+        control,
+        principal: identity.principal,
+        means: api.means.clone(),
+        operation: target.operation().to_owned(),
+        input: protocol::body(protocol, &parts.headers, body)?,
+    };
+    let output = match &target {
+        Target::CodePipeline(_) => operations::run(&call).await?,
+        Target::Extension(_) => extensions::run(api, &call).await?,
+    };
+    Ok((target, output))
 }
 
 /// An answer in plain text.

@@ -6,13 +6,17 @@ pub mod credentials;
 pub mod error;
 pub mod events;
 pub mod extensions;
+pub mod guard;
 pub mod handle;
 pub mod hosts;
+pub mod means;
 pub mod operations;
+pub mod page_tokens;
 pub mod protocol;
 pub mod regions;
 pub mod secret;
 pub mod sigv4;
+pub mod throttle;
 
 pub use body::Body;
 pub use error::ApiError;

@@ -115,7 +115,8 @@ fn open(
 ) -> anyhow::Result<Server> {
     let file = args.credentials.clone().unwrap_or_else(|| args.data.join("credentials"));
     let credentials = CredentialsFile::load_or_make(&file, &args.account_id).map_err(told)?;
-    let token = read_or_make_private(&args.data.join("events-token"), || Ok(random_token())).map_err(told)?;
+    let token =
+        read_or_make_private(&args.data.join("events-token"), || Ok(crate::server::random_key())).map_err(told)?;
     let mut names = vec!["127.0.0.1".to_owned(), "localhost".into(), "[::1]".into()];
     if !args.listen.ip().is_loopback() {
         names.push(args.listen.ip().to_string());
@@ -134,9 +135,4 @@ fn open(
 
 fn told(error: api::credentials::CredentialsError) -> Unusable {
     Unusable::new(format!("{:#}", anyhow::Error::from(error)))
-}
-
-/// 244 random bits.
-fn random_token() -> String {
-    format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

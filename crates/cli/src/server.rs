@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::approval::{Approvals, ControlDesk, KeyFile};
+use api::credentials::read_or_make_private;
 use api::events::Events;
 use api::extensions::Logs;
+use api::guard::Guard;
 use api::hosts::Hosts;
+use api::means::Means;
 use api::regions::{OneRegion, Regions};
 use api::sigv4::{Credentials, Verifier};
 use api::{Api, ApiError};
@@ -20,6 +23,7 @@ use http::Request;
 use local::config::LocalConfig;
 use local::host::SystemClock;
 use local::http::{Limits, serve};
+use local::runner::Unsupported;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +110,11 @@ fn makes_pipeline(request: &Request<Bytes>) -> bool {
 /// Such a pipeline may be made, but what lacks a stand-in will fail.
 fn warn_of_missing(config: &LocalConfig, body: &[u8]) {
     let (Some(pipeline), _) = model::validate_text(body, model::parse::Format::Json) else { return };
-    for missing in local::runner::unsupported(&pipeline, config) {
+    let by_jobs = |missing: &Unsupported| {
+        let mut same = pipeline.actions().filter(|(_, action)| action.name == missing.action);
+        same.any(|(_, action)| control::jobs::takes_jobs(&action.action_type_id))
+    };
+    for missing in local::runner::unsupported(&pipeline, config).into_iter().filter(|missing| !by_jobs(missing)) {
         tracing::warn!(pipeline = %pipeline.name, "has no stand-in and will fail: {missing}");
     }
 }
@@ -129,7 +137,10 @@ fn api_of(
     base_url: String,
 ) -> anyhow::Result<Api> {
     let keys = Arc::new(KeyFile::load_or_make(&data.join("approval-keys"))?);
+    let page_token_key = read_or_make_private(&data.join("page-token-key"), || Ok(random_key()))?;
     Ok(Api {
+        means: Arc::new(Means::new(page_token_key.trim())),
+        guard: Guard::default(),
         approvals: Approvals::new(Arc::new(ControlDesk(regions.clone())), keys),
         regions,
         verifier: Verifier::new(credentials, api::handle::SERVICE),
@@ -139,6 +150,11 @@ fn api_of(
         hosts,
         clock: Arc::new(SystemClock),
     })
+}
+
+/// 244 random bits.
+pub fn random_key() -> String {
+    format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }
 
 /// Nobody may sign: only approval pages are served.

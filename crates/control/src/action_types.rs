@@ -155,9 +155,9 @@ impl CustomActionType {
                 "configurationProperties: {} is queryable, so it must be required and not secret",
                 one.name
             ))),
-            [..] => Err(ActionTypeError::Invalid(
-                "configurationProperties: at most one property may be queryable".into(),
-            )),
+            [..] => {
+                Err(ActionTypeError::Invalid("configurationProperties: at most one property may be queryable".into()))
+            }
         }
     }
 }

@@ -292,6 +292,14 @@ impl Control {
         Ok(Some(Found { pipeline: to.pipeline, item, revision: stored.revision }))
     }
 
+    /// A job by its id.
+    ///
+    /// # Errors
+    /// The job is not found.
+    pub async fn job(&self, id: &str) -> Result<JobItem, JobError> {
+        self.found(id).await?.map(|found| found.item).ok_or(JobError::NotFound)
+    }
+
     /// AcknowledgeJob and AcknowledgeThirdPartyJob: the worker takes the job. An action that ended meanwhile is told by
     /// the status, and the job is not taken.
     ///

@@ -7,6 +7,8 @@ use model::{Pipeline, Version};
 use super::Call;
 use crate::error::ApiError;
 
+mod custom_types;
+
 /// The most faults that are listed.
 const MAX_LISTED: usize = 50;
 
@@ -15,25 +17,29 @@ const MAX_LISTED: usize = 50;
 /// # Errors
 ///
 /// One error with every fault, named after the first. Warnings are logged.
-pub(super) fn pipeline(call: &Call) -> Result<Pipeline, ApiError> {
+pub(super) async fn pipeline(call: &Call) -> Result<Pipeline, ApiError> {
     let (pipeline, findings) = validate_in(&call.input["pipeline"], Some(&call.control.place().region));
     let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);
     for warning in warnings {
         tracing::warn!(pipeline = call.input["pipeline"]["name"].as_str(), "{warning}");
     }
     match (pipeline, errors.first()) {
-        (Some(pipeline), None) => Ok(Pipeline { version: None::<Version>, ..pipeline }),
+        (Some(pipeline), None) => custom_types::checked(call, Pipeline { version: None::<Version>, ..pipeline }).await,
         (_, Some(first)) => Err(ApiError::new(error_name(first), message(&errors))),
         (None, None) => Err(ApiError::internal()),
     }
 }
 
 fn message(errors: &[&Finding]) -> String {
-    let listed: Vec<String> =
-        errors.iter().take(MAX_LISTED).map(|finding| format!("{}: {}", finding.path, finding.message)).collect();
-    let rest = errors.len().saturating_sub(MAX_LISTED);
+    let listed: Vec<String> = errors.iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect();
+    joined(&listed)
+}
+
+/// Faults as one text, cut when there are many.
+fn joined(faults: &[String]) -> String {
+    let rest = faults.len().saturating_sub(MAX_LISTED);
     let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-    format!("{}{more}", listed.join("; "))
+    format!("{}{more}", faults[..faults.len() - rest].join("; "))
 }
 
 /// Faults of an action's own declaration, of a stage's, or of how they fit together.

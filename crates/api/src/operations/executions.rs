@@ -127,3 +127,12 @@ pub(super) async fn approve(call: &Call) -> Result<Value, ApiError> {
     call.control.put_approval_result(&call.pipeline_name(), &stage, &action, token, decision).await?;
     Ok(json!({ "approvedAt": at.as_epoch_seconds() }))
 }
+
+pub(super) async fn put_revision(call: &Call) -> Result<Value, ApiError> {
+    let input = &call.input;
+    let (stage, action) = (input::text(input, "stageName").into(), input::text(input, "actionName").into());
+    let revision = input::text(&input["actionRevision"], "revisionId");
+    let revised =
+        call.control.put_action_revision(&call.pipeline_name(), &stage, &action, revision, &call.principal).await?;
+    Ok(json!({ "newRevision": revised.new, "pipelineExecutionId": revised.execution }))
+}

@@ -4,23 +4,24 @@ use control::pipelines::StoredPipeline;
 use serde_json::{Value, json};
 use wire::pipelines::Times;
 
-use super::{Call, declared, input, pages};
+use super::{Call, declared, input, pages, tags};
 use crate::error::ApiError;
 
 /// The most pipelines of a page.
 const MAX_PAGE: usize = 1000;
 
 pub(super) async fn create(call: &Call) -> Result<Value, ApiError> {
-    if call.input["tags"].as_array().is_some_and(|tags| !tags.is_empty()) {
-        let message = "tags are not offered by this Penstock yet: create the pipeline without them";
-        return Err(ApiError::with_status("NotImplementedException", 501, message));
+    let tags = tags::given(&call.input["tags"])?;
+    let created = call.control.create_tagged_pipeline(declared::pipeline(call).await?, &tags).await?;
+    let mut output = json!({ "pipeline": shown(created) });
+    if !tags.is_empty() {
+        output["tags"] = json!(tags::shown(&tags));
     }
-    let created = call.control.create_pipeline(declared::pipeline(call)?).await?;
-    Ok(json!({ "pipeline": shown(created) }))
+    Ok(output)
 }
 
 pub(super) async fn update(call: &Call) -> Result<Value, ApiError> {
-    let updated = call.control.update_pipeline(declared::pipeline(call)?).await?;
+    let updated = call.control.update_pipeline(declared::pipeline(call).await?).await?;
     Ok(json!({ "pipeline": shown(updated) }))
 }
 
@@ -37,7 +38,7 @@ pub(super) async fn get(call: &Call) -> Result<Value, ApiError> {
 
 pub(super) async fn list(call: &Call) -> Result<Value, ApiError> {
     let limit = input::max_results(&call.input, MAX_PAGE);
-    let (found, more) = call.control.list_pipelines(pages::place(&call.input)?, limit).await?;
+    let (found, more) = call.control.list_pipelines(pages::place(call)?, limit).await?;
     let pipelines: Vec<Value> = found
         .iter()
         .map(|found| {
@@ -48,7 +49,7 @@ pub(super) async fn list(call: &Call) -> Result<Value, ApiError> {
         .collect();
     let mut output = json!({ "pipelines": pipelines });
     if let Some(last) = found.last().filter(|_| more) {
-        output["nextToken"] = json!(pages::token(&last.name)?);
+        output["nextToken"] = json!(pages::token(call, &last.name)?);
     }
     Ok(output)
 }

@@ -50,13 +50,13 @@ pub(super) async fn pipeline_executions(call: &Call) -> Result<Value, ApiError> 
     let input = &call.input;
     let limit = input::max_results(input, MAX_PAGE);
     let stage = input["filter"]["succeededInStage"]["stageName"].as_str().map(StageName::from);
-    let before: Option<u64> = pages::place(input)?;
+    let before: Option<u64> = pages::place(call)?;
     let (found, more) =
         call.control.list_pipeline_executions(&call.pipeline_name(), before, limit, stage.as_ref()).await?;
     let summaries: Vec<Value> = found.iter().map(wire::executions::pipeline_execution_summary).collect();
     let mut output = json!({ "pipelineExecutionSummaries": summaries });
     if let Some(ordinal) = more {
-        output["nextToken"] = json!(pages::token(&ordinal)?);
+        output["nextToken"] = json!(pages::token(call, &ordinal)?);
     }
     Ok(output)
 }
@@ -65,20 +65,20 @@ pub(super) async fn action_executions(call: &Call) -> Result<Value, ApiError> {
     let (details, next) = listed(call, false).await?;
     let region = &call.control.place().region;
     let shown = |detail: &ActionDetail| wire::actions::action_execution_detail(&detail.action, beside(detail, region));
-    output("actionExecutionDetails", details.iter().map(shown).collect(), next)
+    output(call, "actionExecutionDetails", details.iter().map(shown).collect(), next)
 }
 
 pub(super) async fn rule_executions(call: &Call) -> Result<Value, ApiError> {
     let (details, next) = listed(call, true).await?;
     let region = &call.control.place().region;
     let shown = |detail: &ActionDetail| wire::actions::rule_execution_detail(&detail.action, beside(detail, region));
-    output("ruleExecutionDetails", details.iter().map(shown).collect(), next)
+    output(call, "ruleExecutionDetails", details.iter().map(shown).collect(), next)
 }
 
-fn output(name: &str, entries: Vec<Value>, next: Option<ActionCursor>) -> Result<Value, ApiError> {
+fn output(call: &Call, name: &str, entries: Vec<Value>, next: Option<ActionCursor>) -> Result<Value, ApiError> {
     let mut output = json!({ name: entries });
     if let Some(next) = next {
-        output["nextToken"] = json!(pages::token(&(next.ordinal, next.shown))?);
+        output["nextToken"] = json!(pages::token(call, &(next.ordinal, next.shown))?);
     }
     Ok(output)
 }
@@ -102,7 +102,7 @@ async fn listed(call: &Call, rules: bool) -> Result<(Vec<ActionDetail>, Option<A
         .map(|id| id.as_str().unwrap_or_default().parse())
         .transpose()
         .map_err(|_| ApiError::invalid("pipelineExecutionId must be the id of an execution"))?;
-    let cursor: Option<(u64, usize)> = pages::place(&call.input)?;
+    let cursor: Option<(u64, usize)> = pages::place(call)?;
     let cursor = cursor.map(|(ordinal, shown)| ActionCursor { ordinal, shown });
     let limit = input::max_results(&call.input, MAX_PAGE);
     let name = call.pipeline_name();
@@ -126,4 +126,27 @@ async fn newest_attempts(call: &Call, id: ExecutionId) -> Result<HashSet<model::
         })
     };
     Ok(actions.iter().filter(is_newest).map(|action| action.id).collect())
+}
+
+/// The targets of a deploy action. No provider tells of single targets yet, so that there are none to list.
+pub(super) async fn deploy_targets(call: &Call) -> Result<Value, ApiError> {
+    if let Some(name) = call.input["pipelineName"].as_str() {
+        call.control.pipeline_ref(&name.into()).await?;
+    }
+    pages::place::<usize>(call)?;
+    let found = call.control.action_by_external_id(input::text(&call.input, "actionExecutionId")).await?;
+    let named = call.input["pipelineName"].as_str();
+    let found = found.filter(|found| named.is_none_or(|name| found.pipeline.name == name));
+    let found = match found {
+        Some(found) => call.control.action(&found.pipeline, &found.key).await?,
+        None => None,
+    };
+    match found {
+        Some(action) if action.id.to_string() == input::text(&call.input, "actionExecutionId") => {
+            Ok(json!({ "targets": [] }))
+        }
+        Some(_) | None => {
+            Err(ApiError::new("ActionExecutionNotFoundException", "there is no deploy action execution of this id"))
+        }
+    }
 }

@@ -8,6 +8,59 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs.iter().map(|(k, v)| (k.parse::<HeaderName>().unwrap(), v.parse().unwrap())).collect()
 }
 
+fn parts(path: &str, pairs: &[(&str, &str)]) -> Parts {
+    let mut parts = http::Request::builder().method("POST").uri(path).body(()).unwrap().into_parts().0;
+    parts.headers = headers(pairs);
+    parts
+}
+
+fn body(bytes: &[u8]) -> Result<Value, ApiError> {
+    super::body(Protocol::Json, &HeaderMap::new(), bytes)
+}
+
+#[test]
+fn targets_of_cbor() {
+    let read = |path: &str, pairs: &[(&str, &str)]| super::target(Protocol::Cbor, &parts(path, pairs));
+    let cbor = [("smithy-protocol", "rpc-v2-cbor"), ("content-type", "application/cbor")];
+    let path = "/service/CodePipeline_20150709/operation/GetPipeline";
+    assert_eq!(read(path, &cbor), Ok(Target::CodePipeline("GetPipeline".into())));
+    assert_eq!(read(path, &cbor[..1]), Ok(Target::CodePipeline("GetPipeline".into())));
+    assert_eq!(read("/service/Penstock_20261124/operation/X", &cbor), Ok(Target::Extension("X".into())));
+    assert_eq!(read(path, &cbor[1..]).unwrap_err().code, "UnknownOperationException");
+    assert_eq!(read(path, &[cbor[0], ("content-type", "application/json")]).unwrap_err().status, 415);
+    for wrong in
+        ["/service/CodePipeline/operation/GetPipeline", "/service/", "/service/CodePipeline_20150709/operation/Get"]
+    {
+        assert_eq!(read(wrong, &cbor).unwrap_err().code, "UnknownOperationException", "{wrong}");
+    }
+}
+
+#[test]
+fn bodies_may_be_gzip() {
+    use std::io::Write as _;
+    let zip = |text: &[u8]| {
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zip.write_all(text).unwrap();
+        zip.finish().unwrap()
+    };
+    let gzip = headers(&[("content-encoding", "gzip")]);
+    assert_eq!(super::body(Protocol::Json, &gzip, &zip(b"{\"name\": \"a\"}")), Ok(json!({ "name": "a" })));
+    assert_eq!(super::body(Protocol::Json, &gzip, b"{}").unwrap_err().code, "SerializationException");
+    let bomb = zip(&vec![b' '; MAX_REQUEST_BYTES + 1]);
+    assert!(bomb.len() < 100_000);
+    assert_eq!(super::body(Protocol::Json, &gzip, &bomb).unwrap_err().status, 413);
+    for wrong in ["br", "gzip, gzip"] {
+        let error = super::body(Protocol::Json, &headers(&[("content-encoding", wrong)]), b"{}").unwrap_err();
+        assert_eq!(error.status, 415, "{wrong}");
+    }
+}
+
+#[test]
+fn small_bodies_do_not_become_large() {
+    let wide = format!("{{\"a\":[{}0]}}", "[],".repeat(MAX_VALUES));
+    assert!(body(wide.as_bytes()).unwrap_err().message.contains("too many values"));
+}
+
 fn message(shape: &str, input: &Value) -> String {
     let error = check(shape, input).unwrap_err();
     assert_eq!((error.code, error.status), ("ValidationException", 400));
@@ -17,7 +70,7 @@ fn message(shape: &str, input: &Value) -> String {
 #[test]
 fn targets() {
     let read = |target: &str, content_type: &str| {
-        super::target(&headers(&[("x-amz-target", target), ("content-type", content_type)]))
+        super::target(Protocol::Json, &parts("/", &[("x-amz-target", target), ("content-type", content_type)]))
     };
     let json = "application/x-amz-json-1.1";
     assert_eq!(read("CodePipeline_20150709.GetPipeline", json), Ok(Target::CodePipeline("GetPipeline".into())));
@@ -31,12 +84,12 @@ fn targets() {
     {
         assert_eq!(read("CodePipeline_20150709.GetPipeline", wrong).unwrap_err().status, 415, "{wrong}");
     }
-    let twice = headers(&[
+    let twice = [
         ("x-amz-target", "CodePipeline_20150709.GetPipeline"),
         ("x-amz-target", "CodePipeline_20150709.DeletePipeline"),
         ("content-type", json),
-    ]);
-    assert_eq!(target(&twice).unwrap_err().code, "UnknownOperationException");
+    ];
+    assert_eq!(target(Protocol::Json, &parts("/", &twice)).unwrap_err().code, "UnknownOperationException");
 }
 
 #[test]
@@ -171,15 +224,28 @@ fn both_readers_of_the_model_agree() {
 
 #[test]
 fn answers_and_errors() {
-    let ok = success(&json!({ "a": 1 }), "id-1");
+    let target = Target::CodePipeline("GetPipeline".into());
+    let ok = success(Protocol::Json, &target, &json!({ "a": 1 }), "id-1");
     assert_eq!(ok.headers()["content-type"], "application/x-amz-json-1.1");
     assert_eq!(ok.headers()["x-amzn-requestid"], "id-1");
     assert!(matches!(ok.body(), Body::Full(bytes) if bytes == r#"{"a":1}"#));
-    assert!(matches!(success(&Value::Null, "id").body(), Body::Full(bytes) if bytes.is_empty()));
-    let error = failure(&ApiError::new("ConflictException", "busy"), "id-2");
+    assert!(
+        matches!(success(Protocol::Json, &target, &Value::Null, "id").body(), Body::Full(bytes) if bytes.is_empty())
+    );
+    let error = failure(Protocol::Json, &ApiError::new("ConflictException", "busy"), "id-2");
     assert_eq!(error.status(), 409);
     assert_eq!(error.headers()["x-amzn-errortype"], "ConflictException");
     assert!(matches!(error.body(), Body::Full(bytes) if bytes == r#"{"__type":"ConflictException","message":"busy"}"#));
+    let cbor = failure(Protocol::Cbor, &ApiError::new("ConflictException", "busy"), "id-3");
+    assert_eq!(
+        (cbor.status().as_u16(), &cbor.headers()["smithy-protocol"]),
+        (409, &HeaderValue::from_static("rpc-v2-cbor"))
+    );
+    let Body::Full(bytes) = cbor.body() else { panic!("a stream") };
+    let expected = json!({ "__type": "com.amazonaws.codepipeline#ConflictException", "message": "busy" });
+    assert_eq!(cbor::body(bytes), Ok(expected));
+    let none = success(Protocol::Cbor, &target, &Value::Null, "id");
+    assert!(none.headers().get("content-type").is_none(), "there is no body");
 }
 
 #[test]

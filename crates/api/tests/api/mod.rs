@@ -1,5 +1,9 @@
+mod action_types;
 mod botocore;
+mod cbor;
 mod extensions;
+mod jobs;
 mod operations;
 mod routes;
 mod server;
+mod tags;

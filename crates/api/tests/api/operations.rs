@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::server::{NOW, Server, USER, declaration, server};
+use super::server::{NOW, Server, USER, code, declaration, server};
 
 async fn created() -> Server {
     let server = server();
@@ -40,10 +40,6 @@ impl Server {
         self.run().await;
         decided
     }
-}
-
-fn code(result: Result<Value, (String, String)>) -> String {
-    result.expect_err("refused").0
 }
 
 #[tokio::test]
@@ -124,8 +120,6 @@ async fn faults_of_a_declaration_come_all_at_once_under_one_name() {
         )
     );
     assert_eq!(server.call("ListPipelines", json!({})).await.unwrap()["pipelines"], json!([]));
-    let tagged = json!({ "pipeline": declaration("release"), "tags": [{ "key": "k", "value": "v" }] });
-    assert_eq!(code(server.call("CreatePipeline", tagged).await), "NotImplementedException");
 }
 
 #[tokio::test]
@@ -379,7 +373,7 @@ async fn in_parallel_mode_stages_have_no_state_and_tokens_stand_in_the_history()
 #[tokio::test]
 async fn every_operation_of_the_model_is_offered_or_says_that_it_is_not() {
     let server = server();
-    let mut offered = 0;
+    let mut without_input = Vec::new();
     for (name, operation) in model::shapes::operations() {
         match server.call(name, json!({ "noSuchField": 1 })).await {
             Err((code, _)) => assert_eq!(code, "ValidationException", "{name}"),
@@ -389,15 +383,13 @@ async fn every_operation_of_the_model_is_offered_or_says_that_it_is_not() {
         let missing = server.call(name, json!({})).await;
         match (required, missing) {
             (true, Err((code, _))) => assert_eq!(code, "ValidationException", "{name}"),
-            (false, Ok(_)) => offered += 1,
+            (false, Ok(_)) => without_input.push(name),
             (false, Err((code, message))) => {
-                assert_eq!(code, "NotImplementedException", "{name}");
-                assert!(message.contains(name));
+                assert!(name.contains("Webhook"), "{name}: {code} {message}");
             }
             (true, Ok(_)) => panic!("{name} needs fields"),
         }
     }
-    assert_eq!(offered, 1, "ListPipelines is the only one that needs no field");
-    let job = server.call("GetJobDetails", json!({ "jobId": "00000000-0000-0000-0000-000000000000" })).await;
-    assert_eq!(code(job), "NotImplementedException");
+    without_input.retain(|name| !name.contains("Webhook"));
+    assert_eq!(without_input, ["ListActionTypes", "ListPipelines", "ListRuleTypes"]);
 }

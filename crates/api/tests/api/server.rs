@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use api::approval::{Approvals, ControlDesk, KeyFile};
 use api::events::{EventLog, Events, Numbered};
 use api::extensions::Logs;
+use api::guard::Guard;
 use api::hosts::Hosts;
+use api::means::Means;
 use api::regions::EveryRegion;
 use api::secret::Secret;
 use api::sigv4::{Credential, Credentials, Verifier};
@@ -17,6 +19,7 @@ use bytes::Bytes;
 use control::dispatch::Dispatched;
 use control::keys::Place;
 use control::ports::ActionReply;
+use control::ports::Clock;
 use control::rows::{PublicationRow, Task, WorkRow};
 use control::{Control, Handoff, Ports};
 use engine::{ActionExecution, ActionKey, LogLocation, Outcome, Started};
@@ -35,6 +38,8 @@ pub const REGION: &str = "eu-west-1";
 pub const ACCOUNT: &str = "123456789012";
 pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub const OTHER_KEY: &str = "AKIDOTHER";
+pub const OTHER: &str = "arn:aws:iam::123456789012:user/bob";
 pub const USER: &str = "arn:aws:iam::123456789012:user/ada";
 pub const EVENTS_TOKEN: &str = "events-token";
 pub const JSON: &str = "application/x-amz-json-1.1";
@@ -43,8 +48,13 @@ pub struct OneUser;
 
 impl Credentials for OneUser {
     fn find(&self, access_key: &str) -> Option<Arc<Credential>> {
-        let credential = || Credential { secret: Secret::new(SECRET), session_token: None, principal: USER.into() };
-        (access_key == ACCESS_KEY).then(|| Arc::new(credential()))
+        let principal = match access_key {
+            ACCESS_KEY => USER,
+            OTHER_KEY => OTHER,
+            _ => return None,
+        };
+        let secret = Secret::new(SECRET);
+        Some(Arc::new(Credential { secret, session_token: None, principal: principal.into() }))
     }
 }
 
@@ -113,6 +123,8 @@ pub fn server() -> Server {
     let keys = KeyFile::load_or_make(&folder.path().join("key")).unwrap();
     let logs = Arc::new(TextLogs::default());
     let api = Api {
+        means: Arc::new(Means::new("page-token-key")),
+        guard: Guard::default(),
         approvals: Approvals::new(Arc::new(ControlDesk(regions.clone())), Arc::new(keys)),
         regions,
         verifier: Verifier::new(Arc::new(OneUser), api::handle::SERVICE),
@@ -162,11 +174,15 @@ impl Server {
 
     /// A signed call of any target in any region.
     pub async fn raw(&self, target: &str, region: &str, body: &[u8]) -> Answer {
-        let auth = sign(target, region, body);
+        self.raw_as(ACCESS_KEY, target, region, body).await
+    }
+
+    async fn raw_as(&self, key: &str, target: &str, region: &str, body: &[u8]) -> Answer {
+        let auth = sign_as(key, target, region, body, &self.stamp());
         let headers = [
             ("host", "127.0.0.1:7707"),
             ("content-type", JSON),
-            ("x-amz-date", STAMP),
+            ("x-amz-date", &self.stamp()),
             ("x-amz-target", target),
             ("authorization", auth.as_str()),
         ];
@@ -181,8 +197,36 @@ impl Server {
         self.target(&format!("Penstock_20261124.{operation}"), input).await
     }
 
+    /// A call of somebody else of the account.
+    pub async fn as_other(&self, operation: &str, input: Value) -> Result<Value, (String, String)> {
+        self.target_as(OTHER_KEY, &format!("CodePipeline_20150709.{operation}"), input).await
+    }
+
+    /// Time passes.
+    pub fn later(&self, millis: i64) {
+        self.clock.advance_millis(millis);
+    }
+
+    /// Headers and their signature.
+    pub fn signed(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<(String, String)> {
+        let stamp = self.stamp();
+        let mut all = [headers, &[("host", "127.0.0.1:7707"), ("x-amz-date", &stamp)]].concat();
+        all.sort_unstable();
+        let signature = authorization(ACCESS_KEY, REGION, &stamp, (method, path), &all, body);
+        all.push(("authorization", &signature));
+        all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn stamp(&self) -> String {
+        self.clock.now().to_iso_seconds().replace(['-', ':'], "")
+    }
+
     async fn target(&self, target: &str, input: Value) -> Result<Value, (String, String)> {
-        let answer = self.raw(target, REGION, input.to_string().as_bytes()).await;
+        self.target_as(ACCESS_KEY, target, input).await
+    }
+
+    async fn target_as(&self, key: &str, target: &str, input: Value) -> Result<Value, (String, String)> {
+        let answer = self.raw_as(key, target, REGION, input.to_string().as_bytes()).await;
         if answer.status != 200 {
             let error = answer.json();
             assert_eq!(answer.headers["x-amzn-errortype"], error["__type"].as_str().unwrap());
@@ -267,7 +311,12 @@ fn check_output(operation: &str, output: &Value) {
     let Some(operation) = model::shapes::operation(operation) else { return };
     match &operation.output {
         Some(shape) => {
-            let findings = model::shapes::validate(shape, output);
+            let mut findings = model::shapes::validate(shape, output);
+            // The service's own types have more configuration keys and artifacts than its model lets others have.
+            findings.retain(|finding| {
+                let more = finding.path.ends_with("ConfigurationProperties") || finding.path.ends_with("maximumCount");
+                !(more && (finding.path.starts_with("$.actionTypes") || finding.path.starts_with("$.ruleTypes")))
+            });
             assert!(findings.is_empty(), "{shape}: {findings:#?} {output:#}");
         }
         None => assert_eq!(*output, Value::Null),
@@ -276,22 +325,37 @@ fn check_output(operation: &str, output: &Value) {
 
 /// The `Authorization` header of a call, as a client makes it.
 pub fn sign(target: &str, region: &str, body: &[u8]) -> String {
+    sign_as(ACCESS_KEY, target, region, body, STAMP)
+}
+
+fn sign_as(key: &str, target: &str, region: &str, body: &[u8], stamp: &str) -> String {
+    let headers = [("content-type", JSON), ("host", "127.0.0.1:7707"), ("x-amz-date", stamp), ("x-amz-target", target)];
+    authorization(key, region, stamp, ("POST", "/"), &headers, body)
+}
+
+/// `headers` are lower case and sorted.
+fn authorization(
+    key: &str,
+    region: &str,
+    stamp: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mac = |key: &[u8], text: &str| {
         Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(text.as_bytes()).finalize().into_bytes().to_vec()
     };
-    let (date, signed) = (&STAMP[..8], "content-type;host;x-amz-date;x-amz-target");
-    let canonical = format!(
-        "POST\n/\n\ncontent-type:{JSON}\nhost:127.0.0.1:7707\nx-amz-date:{STAMP}\nx-amz-target:{target}\n\n{signed}\n{}",
-        hex(&Sha256::digest(body))
-    );
+    let (date, signed) = (&stamp[..8], headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";"));
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let canonical = format!("{method}\n{path}\n\n{lines}\n{signed}\n{}", hex(&Sha256::digest(body)));
     let scope = format!("{date}/{region}/codepipeline/aws4_request");
-    let to_sign = format!("AWS4-HMAC-SHA256\n{STAMP}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
-    let key = [date, region, "codepipeline", "aws4_request"]
+    let to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
+    let derived = [date, region, "codepipeline", "aws4_request"]
         .iter()
         .fold(format!("AWS4{SECRET}").into_bytes(), |key, part| mac(&key, part));
-    let signature = hex(&mac(&key, &to_sign));
-    format!("AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders={signed}, Signature={signature}")
+    let signature = hex(&mac(&derived, &to_sign));
+    format!("AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={signed}, Signature={signature}")
 }
 
 /// A pipeline with a source, an approval and a deploy.
@@ -319,4 +383,9 @@ pub fn declaration(name: &str) -> Value {
                 "inputArtifacts": [{ "name": "Src" }] }] }
         ]
     })
+}
+
+/// The error's name.
+pub fn code(result: Result<Value, (String, String)>) -> String {
+    result.expect_err("refused").0
 }

@@ -55,7 +55,7 @@ impl Stored {
     /// # Errors
     /// What it refuses.
     pub fn call(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
-        self.runtime.block_on(operations::run(operation, self.prepared(input)))
+        self.runtime.block_on(operations::run(&self.prepared(operation, input)))
     }
 
     /// One of Penstock's own.
@@ -63,12 +63,13 @@ impl Stored {
     /// # Errors
     /// What it refuses.
     pub fn extension(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
-        self.runtime.block_on(extensions::run(operation, &self.api, self.prepared(input)))
+        self.runtime.block_on(extensions::run(&self.api, &self.prepared(operation, input)))
     }
 
-    fn prepared(&self, input: &Value) -> Call {
+    fn prepared(&self, operation: &str, input: &Value) -> Call {
         let principal = format!("arn:aws:iam::{}:user/{}", self.control.place().account, crate::environment::user());
-        Call { control: self.control.clone(), principal, input: input.clone() }
+        let means = self.api.means.clone();
+        Call { control: self.control.clone(), principal, means, operation: operation.to_owned(), input: input.clone() }
     }
 }
 

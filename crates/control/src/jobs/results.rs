@@ -97,8 +97,7 @@ impl Control {
         failure: Failure,
     ) -> Result<(), JobError> {
         let answered = self.answered(id, worker, third_party).await?;
-        let outcome =
-            Outcome { external_id: failure.external_id, ..Outcome::failed(failure.code, failure.message) };
+        let outcome = Outcome { external_id: failure.external_id, ..Outcome::failed(failure.code, failure.message) };
         let mut writes = Vec::new();
         writes.extend(self.job_ended(&answered, JobStatus::Failed)?);
         let report = ActionReport::Ended(Box::new(outcome));
@@ -157,13 +156,7 @@ impl Control {
     }
 
     /// The job ends; another one with the token follows. A function is called again.
-    async fn continue_job(
-        &self,
-        id: &str,
-        answered: Answered,
-        token: &str,
-        success: &Success,
-    ) -> Result<(), JobError> {
+    async fn continue_job(&self, id: &str, answered: Answered, token: &str, success: &Success) -> Result<(), JobError> {
         let function = !super::takes_jobs(&answered.action.action_type);
         let started = Started {
             external_id: success.external_id.clone(),
@@ -227,13 +220,7 @@ impl Control {
     }
 
     /// Commits an answer with what goes with it, once.
-    async fn settle(
-        &self,
-        id: &str,
-        answered: &Answered,
-        event: &Event,
-        writes: &[Write],
-    ) -> Result<(), JobError> {
+    async fn settle(&self, id: &str, answered: &Answered, event: &Event, writes: &[Write]) -> Result<(), JobError> {
         for number in 0..ROUNDS {
             let mut prepared = match self.round(&answered.pipeline, event, number, None, writes).await? {
                 Round::Commit(prepared, _) => prepared,
@@ -283,11 +270,7 @@ fn check(item: &JobItem, worker: &str, third_party: bool) -> Result<(), JobError
 /// A function's first job has no item: the action's external id is its id.
 fn check_function(action: &ActionExecution, id: &str, third_party: bool) -> Result<(), JobError> {
     let function = action.action_type.category == Category::Invoke && !super::takes_jobs(&action.action_type);
-    if function && !third_party && action.external_id.as_deref() == Some(id) {
-        Ok(())
-    } else {
-        Err(JobError::NotFound)
-    }
+    if function && !third_party && action.external_id.as_deref() == Some(id) { Ok(()) } else { Err(JobError::NotFound) }
 }
 
 fn ended(action: &ActionExecution) -> JobError {

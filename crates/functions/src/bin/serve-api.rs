@@ -7,6 +7,10 @@ use functions::run;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let needed = [names::APPROVAL_URL, names::LINK_KEYS];
-    run(&needed, &[names::EMULATOR], |environment, config| async move { Ok(ServeApi::new(&environment, &config)) })
-        .await
+    run(
+        &needed,
+        &[names::EMULATOR, names::TRIGGER_INTAKE, names::DEAD_LETTERS, names::ARTIFACT_BUCKET, names::WEBHOOK_URL],
+        |environment, config| async move { Ok(ServeApi::new(&environment, &config).await?) },
+    )
+    .await
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use api::approval::{Approvals, ControlDesk};
+use api::approval::{Approvals, ControlDesk, LinkKeys};
 use api::extensions::Logs;
+use api::guard::Guard;
 use api::hosts::Hosts;
+use api::means::Means;
 use api::regions::OneRegion;
 use api::sigv4::{Credential, Credentials, Identity, Verifier};
 use api::{Api, ApiError, handle};
@@ -54,11 +56,20 @@ impl Logs for LogsElsewhere {
 
 impl ServeApi {
     /// The API of a stack.
-    pub fn new(environment: &Environment, config: &SdkConfig) -> Self {
+    ///
+    /// # Errors
+    /// The key that signs page tokens cannot be derived.
+    pub async fn new(environment: &Environment, config: &SdkConfig) -> Result<Self, FunctionError> {
         let sender = plane::sender(environment, config);
         let regions = Arc::new(OneRegion(sender.control.clone()));
         let keys = KmsLinkKeys::from_config(config, environment.get(names::LINK_KEYS));
+        let page_token_key = keys.mac(keys.current(), b"the key of page tokens").await.ok_or_else(|| {
+            FunctionError::Unavailable(format!("the key {} of {}", keys.current(), names::LINK_KEYS))
+        })?;
+        let page_token_key: String = page_token_key.iter().map(|byte| format!("{byte:02x}")).collect();
         let api = Api {
+            means: Arc::new(Means::new(page_token_key)),
+            guard: Guard::default(),
             regions: regions.clone(),
             verifier: Verifier::new(Arc::new(NoCredentials), api::handle::SERVICE),
             approvals: Approvals::new(Arc::new(ControlDesk(regions)), Arc::new(keys)),
@@ -68,7 +79,7 @@ impl ServeApi {
             hosts: Hosts::any(),
             clock: Arc::new(SystemClock),
         };
-        Self { sender, api, emulated: environment.find(names::EMULATOR) == Some("ministack") }
+        Ok(Self { sender, api, emulated: environment.find(names::EMULATOR) == Some("ministack") })
     }
 
     /// Who called. An event that somebody made up and invoked the function with is refused: it could name anybody.
