@@ -58,8 +58,11 @@ impl Drivers for StepFunctionsDrivers {
     async fn stop(&self, name: &str) -> Result<(), PortError> {
         match self.client.stop_execution().execution_arn(self.execution(name)).send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_execution_does_not_exist()) => Ok(()),
-            Err(error) => Err(port_error(WHAT, &error)),
+            Err(error) => match error.as_service_error() {
+                // Nothing is wrong with a request that names an execution alone: one that ended cannot be stopped.
+                Some(known) if known.is_execution_does_not_exist() || known.is_validation_exception() => Ok(()),
+                _ => Err(port_error(WHAT, &error)),
+            },
         }
     }
 }

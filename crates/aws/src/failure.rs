@@ -22,7 +22,6 @@ const THROTTLED: &[&str] = &[
     "ThrottlingError",
     "ThrottlingException",
     "TooManyRequestsException",
-    "TransactionInProgressException",
 ];
 
 /// The codes by which services say that the request itself is at fault.

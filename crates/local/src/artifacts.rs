@@ -197,11 +197,16 @@ impl Artifacts for LocalArtifacts {
         let (from, to) = (self.path(bucket, key)?, to.to_path_buf());
         let name = format!("the artifact {bucket}/{key}");
         blocking(move || {
-            let mut source = File::open(&from).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => PortError::NotFound(name),
-                _ => unavailable(&from, &error),
+            // A directory is what other keys begin with, no artifact.
+            let mut source = match File::open(&from) {
+                Ok(file) if from.is_file() => file,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unavailable(&from, &error)),
+                Ok(_) | Err(_) => return Err(PortError::NotFound(name)),
+            };
+            let mut target = File::create_new(&to).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => PortError::Invalid(format!("{} exists already", to.display())),
+                _ => unavailable(&to, &error),
             })?;
-            let mut target = File::create_new(&to).map_err(|error| unavailable(&to, &error))?;
             io::copy(&mut source, &mut target).map_err(|error| unavailable(&to, &error))?;
             Ok(())
         })

@@ -74,7 +74,8 @@ fn at(path: &Path, error: &std::io::Error) -> PortError {
     }
 }
 
-fn hexadecimal(content: &[u8]) -> String {
+/// A SHA-256, hexadecimal.
+pub(crate) fn hexadecimal(content: &[u8]) -> String {
     Sha256::digest(content).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -1,5 +1,9 @@
 //! One contract suite for each port: plain functions that panic where an implementation breaks the port's promise.
 
+mod artifacts;
+mod bus;
 mod table;
 
+pub use artifacts::artifacts;
+pub use bus::bus;
 pub use table::{table, table_up_to};

@@ -135,6 +135,25 @@ async fn bus_remembers_what_it_accepted() {
 }
 
 #[tokio::test]
+async fn memory_artifacts_keep_the_contract() {
+    let directory = std::env::temp_dir().join(format!("penstock-testkit-contract-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    testkit::contract::artifacts(&MemoryArtifacts::new(), "bucket", &directory).await;
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn memory_bus_keeps_the_contract() {
+    let bus = MemoryBus::new();
+    let seen = AtomicUsize::new(0);
+    testkit::contract::bus(&bus, "test", async |count| {
+        let from = seen.fetch_add(count, Ordering::SeqCst);
+        bus.accepted()[from..].iter().map(|event| event.envelope.clone()).collect()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn artifacts_come_back_as_stored() {
     let directory = std::env::temp_dir().join(format!("penstock-testkit-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

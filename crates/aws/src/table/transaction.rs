@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem};
 use control::ports::{Condition, PortError, Write};
 use sha2::{Digest, Sha256};
 
@@ -29,34 +29,51 @@ pub(super) async fn send(client: &Client, table: &str, token: &str, writes: &[Wr
     let what = format!("the table {table}");
     let request = client.transact_write_items().client_request_token(client_token(table, token));
     let request = request.set_transact_items(Some(items));
-    for attempt in 0.. {
-        let Err(error) = request.clone().send().await else { break };
-        match verdict(&what, &error) {
-            PortError::Throttled if attempt + 1 < ATTEMPTS => tokio::time::sleep(wait(attempt, token)).await,
-            other => return Err(other),
+    let mut attempt = 0;
+    loop {
+        let Err(error) = request.clone().send().await else { return Ok(()) };
+        let reasons = reasons(&error);
+        if !in_the_way(&reasons) || attempt + 1 == ATTEMPTS {
+            return Err(verdict(&what, &error, &reasons));
         }
+        tokio::time::sleep(wait(attempt, token)).await;
+        attempt += 1;
     }
-    Ok(())
 }
 
-/// What the failure of a transaction means.
-fn verdict(what: &str, error: &SdkError<TransactWriteItemsError>) -> PortError {
-    let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
-        return port_error(what, error);
-    };
-    let codes = || canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-    let any = |wanted: &str| codes().any(|code| wanted == code);
-    if any("ConditionalCheckFailed") {
-        return PortError::Conflict;
+/// Why a transaction was cancelled, write by write; empty where that is not what happened.
+fn reasons(error: &SdkError<TransactWriteItemsError>) -> Vec<&CancellationReason> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+            canceled.cancellation_reasons().iter().filter(|reason| reason.code() != Some("None")).collect()
+        }
+        _ => Vec::new(),
     }
-    if any("TransactionConflict") || codes().any(is_throttling) {
+}
+
+/// Whether only other transactions, or too many of them, were in the way: nothing says that a condition failed.
+fn in_the_way(reasons: &[&CancellationReason]) -> bool {
+    let transient = |reason: &&CancellationReason| {
+        reason.code().is_some_and(|code| code == "TransactionConflict" || is_throttling(code))
+    };
+    !reasons.is_empty() && reasons.iter().all(transient)
+}
+
+/// What the failure of a transaction means. The SDK has repeated what it knows to be passing.
+fn verdict(what: &str, error: &SdkError<TransactWriteItemsError>, reasons: &[&CancellationReason]) -> PortError {
+    if reasons.is_empty() {
+        return port_error(what, error);
+    }
+    if in_the_way(reasons) {
         return PortError::Throttled;
     }
-    let reasons = canceled.cancellation_reasons().iter();
-    let said: Vec<_> = reasons.filter_map(|reason| reason.message()).collect();
-    let message =
-        format!("{what} refused the transaction ({}; {})", canceled.message().unwrap_or("-"), said.join(", "));
-    if any("ValidationError") || any("ItemCollectionSizeLimitExceeded") {
+    let codes: Vec<_> = reasons.iter().filter_map(|reason| reason.code()).collect();
+    if codes.contains(&"ConditionalCheckFailed") {
+        return PortError::Conflict;
+    }
+    let said: Vec<_> = reasons.iter().filter_map(|reason| reason.message()).collect();
+    let message = format!("{what} refused the transaction ({}: {})", codes.join(", "), said.join(", "));
+    if codes.iter().any(|code| ["ValidationError", "ItemCollectionSizeLimitExceeded"].contains(code)) {
         return PortError::Invalid(message);
     }
     PortError::Unavailable(message)

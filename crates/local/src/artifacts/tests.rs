@@ -7,6 +7,14 @@ async fn open() -> (tempfile::TempDir, LocalArtifacts) {
 }
 
 #[tokio::test]
+async fn keeps_the_contract() {
+    let (dir, store) = open().await;
+    let scratch = dir.path().join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    testkit::contract::artifacts(&store, "bucket", &scratch).await;
+}
+
+#[tokio::test]
 async fn what_is_stored_is_fetched_and_never_written_over() {
     let (dir, store) = open().await;
     let file = dir.path().join("file");
@@ -17,7 +25,7 @@ async fn what_is_stored_is_fetched_and_never_written_over() {
     fs::write(&file, "abcd").unwrap();
     store.fetch("bucket", "p/a/1", &dir.path().join("out")).await.unwrap();
     assert_eq!(fs::read(dir.path().join("out")).unwrap(), b"abc");
-    assert!(matches!(store.fetch("bucket", "p/a/1", &file).await, Err(PortError::Unavailable(_))));
+    assert!(matches!(store.fetch("bucket", "p/a/1", &file).await, Err(PortError::Invalid(_))));
     assert_eq!(fs::read(&file).unwrap(), b"abcd", "a file that is there stays");
     let absent = store.fetch("bucket", "p/a/2", &dir.path().join("none")).await;
     assert!(matches!(absent, Err(PortError::NotFound(_))), "{absent:?}");

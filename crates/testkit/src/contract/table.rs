@@ -27,6 +27,7 @@ pub async fn table_up_to<T: Table>(make: impl Fn() -> T, transaction_bytes: usiz
     writes::check_only(&make()).await;
     writes::atomic(&make()).await;
     writes::revisions(&make()).await;
+    writes::bodies(&make()).await;
     writes::deletes(&make()).await;
     writes::tokens(&make()).await;
     writes::tokens_after_refusal(&make()).await;

@@ -81,6 +81,12 @@ pub(super) async fn paging(table: &impl Table) {
         backward.reverse();
         assert_eq!(backward, names, "pages of {limit}, backward");
     }
+    for (limit, more) in [(249, true), (250, false), (251, false)] {
+        for backward in [false, true] {
+            let page = table.query(&Query { limit, backward, ..all("k/") }).await.unwrap();
+            assert_eq!((page.items.len(), page.more), (limit.min(250), more), "a page of {limit}, backward {backward}");
+        }
+    }
     let page = table.query(&Query { limit: 3, after: Some("k/0009".into()), ..all("k/") }).await.unwrap();
     assert_eq!(places(&page), ["k/0010", "k/0011", "k/0012"]);
     assert!(page.more);

@@ -1,7 +1,7 @@
 //! Transactions: conditions, atomicity, revisions, tokens.
 
 use bytes::Bytes;
-use control::ports::{Condition, Stored, Table, Write};
+use control::ports::{Condition, MAX_WRITES, Stored, Table, Write};
 
 use super::{all, assert_conflict, assert_invalid, check, delete, places, put, read};
 
@@ -93,6 +93,23 @@ pub(super) async fn revisions(table: &impl Table) {
     }
     table.transact("empty", &[put("empty", 1, "", Condition::Absent)]).await.unwrap();
     assert_eq!(read(table, "empty").await, Some((1, String::new())), "an empty body is an item");
+}
+
+/// A body is bytes, not text.
+pub(super) async fn bodies(table: &impl Table) {
+    let bytes: Vec<u8> = (0..=u8::MAX).chain([0, 0xff, 0xc0, 0]).collect();
+    let at = |sk: &str, body: &[u8]| {
+        let Write::Put { key, revision, condition, .. } = put(sk, 1, "", Condition::Absent) else { unreachable!() };
+        Write::Put { key, revision, body: Bytes::copy_from_slice(body), condition }
+    };
+    let writes: Vec<_> = (0..bytes.len()).map(|n| at(&format!("{n:03}"), &bytes[n..])).collect();
+    for (number, writes) in writes.chunks(MAX_WRITES).enumerate() {
+        table.transact(&format!("{number}"), writes).await.unwrap();
+    }
+    for (n, (key, stored)) in table.query(&all("")).await.unwrap().items.into_iter().enumerate() {
+        assert_eq!(stored.body, bytes[n..], "{}", key.sk);
+        assert_eq!(table.get(&key).await.unwrap(), Some(stored), "{}", key.sk);
+    }
 }
 
 pub(super) async fn deletes(table: &impl Table) {
