@@ -3,7 +3,6 @@
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use control::ports::PortError;
 use engine::Outcome;
 use serde_json::json;
@@ -93,6 +92,12 @@ pub(crate) fn scratch(error: &std::io::Error) -> Fault {
     Fault::Later(format!("a scratch file: {error}"))
 }
 
+/// An error with what caused it, without what was sent or answered: there may be secrets in that.
+pub(crate) fn why(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// One call as IAM sees it: who, what, on what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
@@ -105,13 +110,14 @@ pub(crate) struct Access {
 }
 
 /// What answers mean that the call is not allowed. A `HEAD` has no body, so its 403 has no code.
-const DENIED: [&str; 8] = [
+const DENIED: [&str; 9] = [
     "AccessDenied",
     "AccessDeniedException",
     "AuthorizationError",
     "AuthorizationErrorException",
     "KMSAccessDenied",
     "KMSAccessDeniedException",
+    "KmsAccessDeniedException",
     "KMS.AccessDeniedException",
     "UnauthorizedOperation",
 ];
@@ -145,8 +151,8 @@ impl Access {
                 self.judge(status, answer.err().code(), answer.err().message())
             }
             // The request could not even be made; credentials are got before it is sent.
-            SdkError::ConstructionFailure(_) => Fault::Later(format!("{}: {}", self.verb, DisplayErrorContext(error))),
-            _ => Fault::Unknown(format!("{}: {}", self.verb, DisplayErrorContext(error))),
+            SdkError::ConstructionFailure(_) => Fault::Later(format!("{}: {}", self.verb, why(error))),
+            _ => Fault::Unknown(format!("{}: {}", self.verb, why(error))),
         }
     }
 

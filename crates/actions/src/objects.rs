@@ -77,11 +77,18 @@ impl Objects {
         let head = self.client.head_object().bucket(bucket).key(key).set_version_id(version.map(Into::into));
         match head.send().await {
             Ok(found) => Ok(Some(found)),
-            // A version that cannot be one is refused with 400, without a word.
-            Err(error) if error.raw_response().is_some_and(|raw| matches!(raw.status().as_u16(), 404 | 400)) => {
-                Ok(None)
-            }
             Err(error) => {
+                let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
+                // A version that cannot be one is refused without a word; a delete marker is no object to look at.
+                if status == 404 || (version.is_some() && matches!(status, 400 | 405)) {
+                    return Ok(None);
+                }
+                let elsewhere = error.raw_response().and_then(|raw| raw.headers().get("x-amz-bucket-region"));
+                if let (301, Some(region)) = (status, elsewhere) {
+                    return Err(Fault::configuration(format!(
+                        "the bucket {bucket} is in {region}: set the action's `region` to that"
+                    )));
+                }
                 let verb = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
                 Err(self.access(verb, bucket, key).fault(&error))
             }

@@ -86,6 +86,20 @@ mod tests {
     }
 
     #[test]
+    fn start_guarantees_are_as_declared() {
+        let once = ["Lambda", "LambdaInvoke"];
+        let looked_up = ["CodeBuild", "StepFunctions"];
+        for (_, _, name, provider) in &PROVIDERS {
+            let expected = match *name {
+                name if once.contains(&name) => Guarantee::AtMostOnce,
+                name if looked_up.contains(&name) => Guarantee::Lookup,
+                _ => Guarantee::Token,
+            };
+            assert_eq!(provider.guarantee(), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_not_run_says_what_is() {
         let mut request = crate::testing::request("Deploy", "ElasticBeanstalk", &[]);
         assert!(provider(&request.declaration.action_type_id).is_none());

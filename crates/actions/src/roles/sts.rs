@@ -13,6 +13,8 @@ use aws_sdk_sts::types::Tag;
 use aws_types::SdkConfig;
 use control::ports::Clock;
 
+use crate::fault::why;
+
 use super::{RoleError, Roles, Session, in_region};
 
 /// How long before their end credentials are not used any more.
@@ -130,7 +132,7 @@ fn with_credentials(config: &SdkConfig, credentials: Credentials) -> SdkConfig {
 
 fn fault(error: &SdkError<AssumeRoleError>, session: &Session, by: &str) -> RoleError {
     let SdkError::ServiceError(answer) = error else {
-        return RoleError::Unavailable(format!("STS: {}", aws_sdk_sts::error::DisplayErrorContext(error)));
+        return RoleError::Unavailable(format!("STS: {}", why(error)));
     };
     let said = answer.err().message().unwrap_or("no reason given");
     match answer.err().code() {
