@@ -106,8 +106,8 @@ impl Connection {
     }
 }
 
-/// A connection to make.
-#[derive(Clone, Debug)]
+/// A connection to make. It has no `Debug`: it holds secrets.
+#[derive(Clone)]
 pub struct NewConnection {
     /// What people call it.
     pub name: String,
@@ -127,8 +127,8 @@ pub struct NewConnection {
     pub allow_forks: bool,
 }
 
-/// A connection just made.
-#[derive(Clone, Debug)]
+/// A connection just made. It has no `Debug`: it holds a secret.
+#[derive(Clone)]
 pub struct MadeConnection {
     /// It.
     pub connection: Connection,
@@ -217,10 +217,8 @@ impl Control {
         if let Some(arn) = &connection.mapped_arn {
             writes.push(put(place.connection_arn(arn), encode(&connection.id)?));
         }
-        match self.write(&writes).await {
-            Err(ControlError::Port(PortError::Conflict)) => {
-                Err(ConnectionError::Mapped(connection.mapped_arn.clone().unwrap_or_default()))
-            }
+        match self.asked(writes).await {
+            Err(PortError::Conflict) => Err(ConnectionError::Mapped(connection.mapped_arn.clone().unwrap_or_default())),
             written => Ok(written?),
         }
     }
@@ -283,7 +281,7 @@ impl Control {
         let mut gone = vec![place.connection(&connection.id), place.hook(&connection.hook)];
         gone.extend(connection.mapped_arn.as_deref().map(|arn| place.connection_arn(arn)));
         let delete = |key| Write::Delete { key, condition: Condition::Always };
-        self.write(&gone.into_iter().map(delete).collect::<Vec<_>>()).await?;
+        self.asked(gone.into_iter().map(delete).collect()).await?;
         let vault = self.vault()?;
         vault.delete(&connection.webhook_secret()).await?;
         vault.delete(&connection.token_secret()).await?;
@@ -301,7 +299,7 @@ impl Control {
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Makes a transaction of writes that no decision of the engine goes with, and has it survive a crash.
+    /// Makes a transaction of writes that nobody asked for by name, and has it survive a crash.
     pub(crate) async fn write(&self, writes: &[Write]) -> Result<(), ControlError> {
         let token = format!("write-{}", self.event_seed().0.simple());
         let mut repeats = 0;
@@ -312,6 +310,11 @@ impl Control {
             }
         }?;
         Ok(self.table().flush().await?)
+    }
+
+    /// Makes a transaction that somebody asked for: the record of who did goes with it.
+    pub(crate) async fn asked(&self, writes: Vec<Write>) -> Result<(), PortError> {
+        self.change(&format!("asked-{}", self.event_seed().0.simple()), writes).await
     }
 }
 

@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod bus;
 pub mod clock;
 pub mod contract;
+pub mod detection;
 pub mod entropy;
 pub mod memory;
 pub mod sim;

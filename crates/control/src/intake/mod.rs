@@ -126,6 +126,8 @@ impl Control {
         is_watched: impl Fn(&Pointer) -> bool,
     ) -> Result<Received, ControlError> {
         let mut received = Received::default();
+        let detail = if told.detail.starts_with("arn:") { None } else { self.rule_arn(resource) };
+        let detail = detail.unwrap_or_else(|| told.detail.clone());
         for pointer in self.pointers(resource).await? {
             if !is_watched(&pointer) {
                 received.pass(&pointer, "it is not the configured branch");
@@ -134,7 +136,7 @@ impl Control {
             let origin = Origin { action: Some(pointer.action.clone()), ..origin.clone() };
             let delivery = vec!["event", told.delivery.as_deref().unwrap_or_default()];
             let token = trigger_token(&pointer.action, token.as_ref().unwrap_or(&delivery));
-            let trigger = TriggerDetail { kind: TriggerType::CloudWatchEvent, detail: told.detail.clone() };
+            let trigger = TriggerDetail { kind: TriggerType::CloudWatchEvent, detail: detail.clone() };
             let begin = Begin { origin: Some(origin), trigger, token, ..Begin::default() };
             let begun = self.begin(&pointer.pipeline, begin).await?;
             received.note(&pointer.pipeline.name, begun);

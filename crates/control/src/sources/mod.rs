@@ -1,6 +1,7 @@
 //! Source resources: what outside a pipeline starts its source actions, and what a host brings to hear of it.
 
 mod declared;
+mod heads;
 mod poll;
 mod rules;
 
@@ -16,7 +17,8 @@ use crate::intake::ChangedFiles;
 use crate::ports::PortError;
 use crate::rows::PipelineRef;
 
-pub use poll::{BranchHead, IDLE_DAYS, MAX_BRANCHES, ObjectHead, PolledSource, Polls, RECONCILE_MINUTES, SourceHeads};
+pub use heads::{BranchHead, ObjectHead, SourceHeads};
+pub use poll::{IDLE_DAYS, MAX_BRANCHES, PolledSource, Polls, RECONCILE_MINUTES};
 pub use rules::{Reconciled, Rule, RuleItem, RuleState, SourceRules};
 
 /// What change detection needs of a host, beside the ports of every use case.

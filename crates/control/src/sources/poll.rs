@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use engine::triggers::{
     Commit, ObjectChange, Push, ReferenceChange, RepositoryChange, RepositoryEvent, Verdict, judge, tip,
 };
@@ -11,6 +10,7 @@ use engine::{ItemKey, Origin, TriggerDetail};
 use model::{ExecutionId, PipelineName, Timestamp, TriggerType};
 use serde::{Deserialize, Serialize};
 
+use super::heads::{BranchHead, SourceHeads};
 use super::{Looks, Pointer, Resource};
 use crate::control::{Control, ControlError};
 use crate::intake::{Begin, Begun, repository_trigger, trigger_token};
@@ -28,36 +28,6 @@ pub const MAX_BRANCHES: usize = 500;
 const OBJECT: &str = "object";
 
 const MINUTE: i64 = 60_000;
-
-/// The newest of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObjectHead {
-    /// Its version, in a versioned bucket.
-    pub version_id: Option<String>,
-    /// Its entity tag.
-    pub etag: Option<String>,
-    /// When it was written.
-    pub modified: Option<Timestamp>,
-}
-
-/// The newest of a branch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BranchHead {
-    /// The branch.
-    pub branch: String,
-    /// Its commit; the id is enough.
-    pub commit: Commit,
-}
-
-/// Looks at sources.
-#[async_trait]
-pub trait SourceHeads: Send + Sync {
-    /// The newest of the object of an S3 source, looked at with its role; none if it is not there.
-    async fn object(&self, source: &PolledSource) -> Result<Option<ObjectHead>, PortError>;
-
-    /// The branches of a CodeCommit source or of a repository behind a connection. `only` is the one that is wanted.
-    async fn branches(&self, source: &PolledSource, only: Option<&str>) -> Result<Vec<BranchHead>, PortError>;
-}
 
 /// A source action that is looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -301,10 +271,10 @@ impl Control {
         // Once more, now that it is known what was noted: a push that came between is not undone by what was seen before it.
         for head in watched(heads.branches(source, source.only()).await?) {
             let Some((revision, known)) = candidates.remove(&head.branch) else { continue };
+            found.seen.insert(head.branch.clone(), head.commit.id.clone());
             if known.as_ref() == Some(&head.commit.id) {
                 continue;
             }
-            found.seen.insert(head.branch.clone(), head.commit.id.clone());
             let push = moved(&head.branch, known, &head.commit);
             found.started.extend(self.begin_moved(source, push, revision).await?);
         }

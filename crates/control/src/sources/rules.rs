@@ -133,6 +133,13 @@ impl Control {
         }
     }
 
+    /// The ARN of a resource's rule, where this host makes rules: its events do not name it.
+    pub(crate) fn rule_arn(&self, resource: &Resource) -> Option<String> {
+        let rule = self.rule(self.detection().rules.as_ref()?, resource);
+        let place = self.place();
+        Some(format!("arn:aws:events:{}:{}:rule/{}", place.region, place.account, rule.name))
+    }
+
     /// The rules that a pipeline of these source resources needs.
     pub fn rules_for(&self, resources: &[Resource]) -> Vec<Rule> {
         let Some(rules) = &self.detection().rules else { return Vec::new() };

@@ -249,7 +249,7 @@ fn filtered(webhook: &Webhook, delivery: Delivery<'_>, body: &Value) -> Result<O
     if kind == Some("ping") {
         return Ok(None);
     }
-    let push = (kind == Some("push")).then(|| github::push(body).ok()).flatten();
+    let push = (kind == Some("push")).then(|| github::push(body).ok().map(Box::new)).flatten();
     let selected = webhook.filters.iter().map(|rule| (rule.clone(), filters::select(rule, body))).collect();
     Ok(Some(Content::Filtered { webhook: webhook.name.clone(), selected, push }))
 }

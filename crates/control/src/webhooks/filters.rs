@@ -45,7 +45,7 @@ pub(super) fn select(rule: &FilterRule, body: &Value) -> Vec<String> {
 pub(super) fn holds(rule: &FilterRule, selected: &[String], settings: &StringMap) -> bool {
     let Some(wanted) = &rule.match_equals else { return !selected.is_empty() };
     let Some(wanted) = filled_in(wanted, settings) else { return false };
-    selected.iter().any(|value| *value == wanted)
+    selected.contains(&wanted)
 }
 
 /// The text with every `{Key}` replaced by the setting; none if one is missing.

@@ -33,7 +33,7 @@ impl Control {
                     }
                 }
                 Content::Filtered { webhook, selected, push } => {
-                    received = self.match_webhook(&webhook, delivery, &selected, push.as_ref()).await?;
+                    received = self.match_webhook(&webhook, delivery, &selected, push.as_deref()).await?;
                     if !received.started.is_empty() {
                         let key = self.place().webhook_time(&webhook);
                         let body = encode(&self.now())?;

@@ -68,8 +68,6 @@ pub struct Webhook {
     pub filters: Vec<FilterRule>,
     /// How forged deliveries are told.
     pub authentication: Authentication,
-    /// Tags, key and value.
-    pub tags: Vec<(String, String)>,
     /// Whether it was asked to be registered with GitHub, which needs a person here.
     pub registration_asked: bool,
     /// When it was made.
@@ -104,7 +102,7 @@ pub enum Content {
         /// Each filter with the values that its path selects.
         selected: Vec<(FilterRule, Vec<String>)>,
         /// The push.
-        push: Option<engine::triggers::Push>,
+        push: Option<Box<engine::triggers::Push>>,
     },
 }
 

@@ -1,6 +1,6 @@
 //! PutWebhook, ListWebhooks, DeleteWebhook, and what there is of registration with GitHub.
 
-use model::{ActionName, PipelineName, Timestamp};
+use model::{ActionName, PipelineName, StringMap, Timestamp};
 
 use super::{Authentication, FilterRule, Hook, HookKind, Webhook, filters, verify};
 use crate::control::{Control, ControlError};
@@ -12,8 +12,8 @@ pub const MAX_WEBHOOKS: usize = 300;
 /// What stands for a secret that is kept.
 const MASK: &str = "****";
 
-/// A webhook to make or change.
-#[derive(Clone, Debug)]
+/// A webhook to make or change. It has no `Debug`: it may hold a secret.
+#[derive(Clone)]
 pub struct NewWebhook {
     /// Its name.
     pub name: String,
@@ -30,7 +30,7 @@ pub struct NewWebhook {
     /// `AllowedIPRange`.
     pub allowed_ip_range: Option<String>,
     /// Tags; none leaves those that are there.
-    pub tags: Option<Vec<(String, String)>>,
+    pub tags: Option<StringMap>,
 }
 
 /// Why a webhook was not made or found.
@@ -110,7 +110,6 @@ impl Control {
             target_action: new.target_action,
             filters: new.filters,
             authentication,
-            tags: new.tags.or_else(|| known.as_ref().map(|(known, _)| known.tags.clone())).unwrap_or_default(),
             registration_asked: known.as_ref().is_some_and(|(known, _)| known.registration_asked),
             created_at: known.as_ref().map_or_else(|| self.now(), |(known, _)| known.created_at),
         };
@@ -128,16 +127,24 @@ impl Control {
                 }
             }
         }
-        self.write_webhook(&fresh, known.map(|(_, revision)| revision)).await?;
+        // A webhook that is made has an item of tags, also when it has none.
+        let tags = new.tags.or_else(|| known.is_none().then(StringMap::new));
+        let tags = tags.map(|tags| self.new_webhook_tags(&fresh.name, &tags)).transpose()?;
+        self.write_webhook(&fresh, known.map(|(_, revision)| revision), tags).await?;
         Ok(fresh)
     }
 
-    async fn write_webhook(&self, webhook: &Webhook, known: Option<u64>) -> Result<(), WebhookError> {
+    async fn write_webhook(
+        &self,
+        webhook: &Webhook,
+        known: Option<u64>,
+        tags: Option<Write>,
+    ) -> Result<(), WebhookError> {
         let place = self.place();
         let hook = Hook { region: place.region.clone(), kind: HookKind::Webhook(webhook.name.clone()) };
         let condition = known.map_or(Condition::Absent, Condition::Revision);
         let key = place.webhook(&webhook.name);
-        let writes = [
+        let mut writes = vec![
             Write::Put { key, revision: known.unwrap_or(0) + 1, body: encode(webhook)?, condition },
             Write::Put {
                 key: place.hook(&webhook.hook),
@@ -146,8 +153,9 @@ impl Control {
                 condition: Condition::Always,
             },
         ];
-        match self.write(&writes).await {
-            Err(ControlError::Port(PortError::Conflict)) => Err(WebhookError::Concurrent),
+        writes.extend(tags);
+        match self.asked(writes).await {
+            Err(PortError::Conflict) => Err(WebhookError::Concurrent),
             written => Ok(written?),
         }
     }
@@ -195,13 +203,14 @@ impl Control {
             return Ok(self.table().flush().await?);
         };
         let place = self.place();
-        let writes = [
+        let writes = vec![
             Write::Delete { key: place.webhook(name), condition: Condition::Revision(revision) },
             Write::Delete { key: place.hook(&webhook.hook), condition: Condition::Always },
             Write::Delete { key: place.webhook_time(name), condition: Condition::Always },
+            self.delete_webhook_tags(name),
         ];
-        match self.write(&writes).await {
-            Err(ControlError::Port(PortError::Conflict)) => return Err(WebhookError::Concurrent),
+        match self.asked(writes).await {
+            Err(PortError::Conflict) => return Err(WebhookError::Concurrent),
             written => written?,
         }
         if let Ok(vault) = self.vault() {
@@ -228,7 +237,7 @@ impl Control {
         if webhook.registration_asked == asked {
             return Ok(());
         }
-        self.write_webhook(&Webhook { registration_asked: asked, ..webhook }, Some(revision)).await
+        self.write_webhook(&Webhook { registration_asked: asked, ..webhook }, Some(revision), None).await
     }
 }
 
