@@ -245,6 +245,14 @@ impl FakeAws {
             .build()
     }
 
+    /// One that repeats calls as the SDK does by default, without waiting long.
+    pub(crate) fn retrying_config(&self) -> SdkConfig {
+        let retries = aws_sdk_s3::config::retry::RetryConfig::standard();
+        let retries = retries.with_max_attempts(3).with_initial_backoff(std::time::Duration::from_millis(1));
+        let sleep = aws_sdk_s3::config::SharedAsyncSleep::new(Sleep);
+        self.config().into_builder().retry_config(retries).sleep_impl(sleep).build()
+    }
+
     /// A runner whose calls come here, at a standing time.
     pub(crate) fn runner(&self, clock: Arc<Fixed>) -> ProviderRunner {
         ProviderRunner::impatient(self.parts(clock, Arc::new(Host::default())))
@@ -292,6 +300,16 @@ impl HttpConnector for FakeAws {
 impl HttpClient for FakeAws {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// Waits by tokio.
+#[derive(Debug)]
+struct Sleep;
+
+impl aws_sdk_s3::config::AsyncSleep for Sleep {
+    fn sleep(&self, duration: std::time::Duration) -> aws_sdk_s3::config::Sleep {
+        aws_sdk_s3::config::Sleep::new(tokio::time::sleep(duration))
     }
 }
 

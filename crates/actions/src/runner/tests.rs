@@ -5,6 +5,7 @@ use control::ports::ActionRunner as _;
 use serde_json::json;
 
 use super::*;
+use crate::roles::SameRole;
 use crate::testing::{self, ACTION_ID, Asked, FakeAws, Fixed, Host};
 
 const NIGHT: &str = "2026-11-24T00:00:30Z";
@@ -128,9 +129,10 @@ async fn a_function_is_not_invoked_twice() {
 #[tokio::test]
 async fn a_broken_connection_fails_what_may_be_started_once_only() {
     let fake = FakeAws::with(|_| None);
-    let runner = fake.runner(Fixed::at(NIGHT));
+    let mut parts = fake.parts(Fixed::at(NIGHT), Arc::new(Host::default()));
+    parts.roles = Arc::new(SameRole(fake.retrying_config()));
     let request = testing::request("Invoke", "Lambda", &[("FunctionName", "f")]);
-    let (code, _) = testing::error(runner.start(request).await);
+    let (code, _) = testing::error(ProviderRunner::impatient(parts).start(request).await);
     assert_eq!(code, "StartOutcomeUnknown");
     assert_eq!(fake.requests().len(), 1, "the SDK repeats nothing either");
 }
