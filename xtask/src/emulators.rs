@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::step_with;
 use process::Emulator;
 
 /// On standard input: leave the logs.
@@ -23,19 +24,30 @@ const KEEP: &str = "keep";
 const READY: &str = "# ready";
 /// How often it is looked whether an emulator ended or a signal came.
 const LOOK: Duration = Duration::from_millis(100);
-/// What keeps SDKs from real accounts, from asking the network for credentials, and from proxies on the way to loopback.
-const HARMLESS: &[(&str, &str)] = &[
+/// Keeps SDKs from asking the network for credentials, and from proxies on the way to loopback.
+const CALM: &[(&str, &str)] =
+    &[("AWS_EC2_METADATA_DISABLED", "true"), ("NO_PROXY", "127.0.0.1,localhost"), ("no_proxy", "127.0.0.1,localhost")];
+/// What emulators take, and no account does.
+const CREDENTIALS: &[(&str, &str)] = &[
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
     ("AWS_REGION", "us-east-1"),
     ("AWS_DEFAULT_REGION", "us-east-1"),
-    ("AWS_EC2_METADATA_DISABLED", "true"),
-    ("NO_PROXY", "127.0.0.1,localhost"),
-    ("no_proxy", "127.0.0.1,localhost"),
 ];
 
-/// The chore: holds the emulators up until Ctrl-C or the end of standard input.
-pub fn emulators() -> anyhow::Result<()> {
+/// The chore: carries out a command while the emulators are up; without one holds them up until Ctrl-C or the end of
+/// standard input.
+pub fn emulators(command: &[String]) -> anyhow::Result<()> {
+    let Some((program, arguments)) = command.split_first() else { return hold_up() };
+    let emulators = Emulators::start()?;
+    let mut command = Command::new(program);
+    emulators.give_to(&mut command);
+    let done = step_with(command.args(arguments).envs(CREDENTIALS.iter().copied()));
+    emulators.stop(done.is_err());
+    done
+}
+
+fn hold_up() -> anyhow::Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     let installed = install::install()?;
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
@@ -63,7 +75,7 @@ fn print_variables(up: &[Emulator], installed: &install::Installed) -> anyhow::R
         writeln!(out, "export PENSTOCK_TEST_{}=http://127.0.0.1:{}", emulator.name.to_uppercase(), emulator.port)?;
     }
     writeln!(out, "export PENSTOCK_TEST_AWS='{}'", installed.bin("aws").display())?;
-    for (name, value) in HARMLESS {
+    for (name, value) in CALM.iter().chain(CREDENTIALS) {
         writeln!(out, "export {name}={value}")?;
     }
     writeln!(out, "{READY}")?;
@@ -138,14 +150,17 @@ impl Emulators {
         Ok(Self { child, input, variables })
     }
 
-    /// What the tests need of them, and what keeps SDKs from real accounts.
+    /// Gives a command what it needs of them, and nothing of a real account. No credentials either: tests of clients
+    /// look for those of their own servers.
     pub fn give_to(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("AWS_") && name != "AWS_CA_BUNDLE" {
                 command.env_remove(name);
             }
         }
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let credential = |name: &str| CREDENTIALS.iter().any(|(known, _)| *known == name);
+        let given = self.variables.iter().filter(|(name, _)| !credential(name));
+        command.envs(given.map(|(name, value)| (name, value)));
     }
 
     /// Stops them; with `keep` their logs stay.

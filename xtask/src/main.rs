@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         "test" => checks::test(),
         "lint" => checks::lint(),
         "bench" => bench::bench(),
-        "emulators" => emulators::emulators(),
+        "emulators" => emulators::emulators(&std::env::args().skip(2).collect::<Vec<_>>()),
         "build" => stack::build(argument.as_deref()),
         "emulate" => stack::emulate(argument.as_deref()).map(|outputs| println!("{outputs}")),
         other => Err(anyhow::anyhow!(
