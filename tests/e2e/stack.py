@@ -98,6 +98,23 @@ class Stack:
             return None
         return self.until(f"{pipeline} {execution} {wanted}", look)
 
+    def link(self, pipeline, execution, stage, name):
+        """A signed link to an approval, once that waits."""
+        def look():
+            failed = [found for found in self.actions(pipeline, execution) if found["status"] == "Failed"]
+            assert not failed, failed
+            waits = [found for found in self.actions(pipeline, execution)
+                     if (found["stageName"], found["actionName"], found["status"]) == (stage, name, "InProgress")]
+            if not waits:
+                return None
+            try:
+                return self.extension(
+                    "GetApprovalLink", pipelineName=pipeline, stageName=stage, actionName=name,
+                    pipelineExecutionId=execution, recipient="ann@example.com")["url"]
+            except AssertionError:
+                return None  # not claimed yet
+        return self.until("a pending approval", look)
+
     def actions(self, pipeline, execution):
         pages = self.pipelines.get_paginator("list_action_executions").paginate(
             pipelineName=pipeline, filter={"pipelineExecutionId": execution})

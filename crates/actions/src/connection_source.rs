@@ -1,6 +1,7 @@
 //! The CodeStarSourceConnection source: exactly the pushed commit, by the git host's API.
 
 mod bitbucket;
+pub(crate) mod branches;
 mod github;
 mod gitlab;
 

@@ -11,7 +11,7 @@ use crate::trace::current_trace;
 
 const WHAT: &str = "the state machine";
 
-/// Starts, wakes and stops executions of one state machine.
+/// Starts and wakes executions of one state machine.
 #[derive(Clone, Debug)]
 pub struct StepFunctionsDrivers {
     client: Client,
@@ -22,11 +22,6 @@ impl StepFunctionsDrivers {
     /// Drivers of the state machine with this ARN.
     pub fn new(client: Client, state_machine_arn: impl Into<String>) -> Self {
         Self { client, state_machine: state_machine_arn.into() }
-    }
-
-    /// The ARN of an execution: that of its state machine, with another kind and its name.
-    fn execution(&self, name: &str) -> String {
-        format!("{}:{name}", self.state_machine.replacen(":stateMachine:", ":execution:", 1))
     }
 }
 
@@ -50,17 +45,6 @@ impl Drivers for StepFunctionsDrivers {
                 {
                     Ok(())
                 }
-                _ => Err(port_error(WHAT, &error)),
-            },
-        }
-    }
-
-    async fn stop(&self, name: &str) -> Result<(), PortError> {
-        match self.client.stop_execution().execution_arn(self.execution(name)).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                // Nothing is wrong with a request that names an execution alone: one that ended cannot be stopped.
-                Some(known) if known.is_execution_does_not_exist() || known.is_validation_exception() => Ok(()),
                 _ => Err(port_error(WHAT, &error)),
             },
         }

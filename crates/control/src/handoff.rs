@@ -34,9 +34,6 @@ pub trait Drivers: Send + Sync {
 
     /// Wakes the driver that waits with this token. A token that is unknown, used or expired is no error.
     async fn wake(&self, task_token: &str, output: &Value) -> Result<(), PortError>;
-
-    /// Ends a driver. One that is gone is no error.
-    async fn stop(&self, name: &str) -> Result<(), PortError>;
 }
 
 /// What this process committed and has not sent yet.

@@ -5,6 +5,7 @@ pub mod errors;
 pub mod handlers;
 pub mod handoffs;
 pub mod metrics;
+pub mod permissions;
 pub mod plane;
 pub mod providers;
 pub mod run;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actions::heads::{ConnectionsByArn, ProviderHeads};
 use actions::ports::{
     ApprovalLink, ApprovalLinks, Connection, ConnectionTokens, GitHost, JobNews, Jobs, PipelineStart, PipelineStarter,
     Secret, StartError,
@@ -37,6 +38,18 @@ pub fn runner(environment: &Environment, config: &SdkConfig, control: &Control) 
         jobs: own,
         web: Web::new(),
     })
+}
+
+/// The heads of sources.
+pub fn heads(environment: &Environment, config: &SdkConfig, control: &Control) -> ProviderHeads {
+    let service_role = environment.find(names::SERVICE_ROLE).map(str::to_owned);
+    ProviderHeads {
+        roles: Arc::new(StsRoles::new(config.clone(), service_role, Arc::new(SystemClock))),
+        connections: Arc::new(Own(control.clone())),
+        web: Web::new(),
+        account: control.place().account.clone(),
+        region: control.place().region.clone(),
+    }
 }
 
 /// Signed links to approvals.
@@ -97,6 +110,13 @@ fn job_port(error: JobError) -> PortError {
 #[async_trait]
 impl ConnectionTokens for Own {
     async fn connection(&self, _: &ActionRequest, arn: &str) -> Result<Option<Connection>, PortError> {
+        self.by_arn(arn).await
+    }
+}
+
+#[async_trait]
+impl ConnectionsByArn for Own {
+    async fn by_arn(&self, arn: &str) -> Result<Option<Connection>, PortError> {
         let Some(known) = self.0.connection_by_arn(arn).await.map_err(port)? else { return Ok(None) };
         let token = self.0.connection_token(&known).await.map_err(port)?;
         let kind = match known.provider {

@@ -6,8 +6,9 @@ use actions::completion;
 use async_trait::async_trait;
 use control::driving::Driven;
 use control::handoff::{DriverInput, Sender};
-use control::ports::ActionRunner;
+use control::ports::{ActionReply, ActionRequest, ActionRunner};
 use control::rows::Task;
+use engine::ActionKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -23,6 +24,38 @@ pub struct DispatchAction {
     pub runner: Arc<dyn ActionRunner>,
     /// The state machine whose executions are drivers.
     pub state_machine_arn: String,
+}
+
+/// Runs actions, and tells of their claims first: a start may take minutes, and nobody is to wait for its news so long.
+struct TellFirst<'a> {
+    sender: &'a Sender,
+    runner: &'a dyn ActionRunner,
+}
+
+impl TellFirst<'_> {
+    /// What cannot be told now is told by the relay or the sweep.
+    async fn tell(&self) {
+        if let Err(error) = self.sender.flush().await {
+            tracing::warn!(%error, "a claim could not be told of; the relay does");
+        }
+    }
+}
+
+#[async_trait]
+impl ActionRunner for TellFirst<'_> {
+    async fn start(&self, request: ActionRequest) -> ActionReply {
+        self.tell().await;
+        self.runner.start(request).await
+    }
+
+    async fn poll(&self, request: ActionRequest) -> ActionReply {
+        self.tell().await;
+        self.runner.poll(request).await
+    }
+
+    async fn end(&self, key: &ActionKey) {
+        self.runner.end(key).await;
+    }
 }
 
 /// What the state machine asks for.
@@ -51,9 +84,10 @@ impl DispatchAction {
         let control = &self.sender.control;
         let (input, token) = (&request.input, &request.task_token);
         tracing::info!(action = %input.action_execution_id, drive = input.drive, operation = ?request.operation, "driving");
+        let runner = TellFirst { sender: &self.sender, runner: &*self.runner };
         let driven = match request.operation {
-            Operation::Start => control.drive_action(input, token, &*self.runner).await?,
-            Operation::Poll => control.poll_driven(input, token, &*self.runner).await?,
+            Operation::Start => control.drive_action(input, token, &runner).await?,
+            Operation::Poll => control.poll_driven(input, token, &runner).await?,
             Operation::GiveUp => {
                 let (code, message) = failure(&event["input"]["failure"]);
                 control.give_up(input, &code, message).await?;

@@ -133,10 +133,6 @@ impl Drivers for World {
         });
         Ok(())
     }
-
-    async fn stop(&self, _: &str) -> Result<(), PortError> {
-        Ok(())
-    }
 }
 
 /// A provider with an idempotency token: the action execution's id. Names ending in `-slow` take three polls; `-now` end

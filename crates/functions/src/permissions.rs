@@ -1,0 +1,104 @@
+//! Which calls a function can make, and so what its role must allow: no more, no less. A test compares this with the
+//! template and with the adapters' source.
+
+/// The calls of one adapter.
+#[derive(Clone, Copy, Debug)]
+pub struct Capability {
+    /// The `Sid` of its statement.
+    pub sid: &'static str,
+    /// The file of the adapter.
+    pub source: &'static str,
+    /// Each SDK call in it, with the actions that IAM asks for.
+    pub calls: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// The table. Transactions ask for the actions of their parts.
+pub const TABLE: Capability = Capability {
+    sid: "Table",
+    source: "crates/aws/src/table",
+    calls: &[
+        ("get_item", &["dynamodb:GetItem"]),
+        ("query", &["dynamodb:Query"]),
+        ("transact_write_items", &["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem"]),
+    ],
+};
+/// The bus.
+pub const BUS: Capability =
+    Capability { sid: "Bus", source: "crates/aws/src/bus.rs", calls: &[("put_events", &["events:PutEvents"])] };
+/// Drivers of actions.
+pub const DRIVERS: Capability = Capability {
+    sid: "Drivers",
+    source: "crates/aws/src/drivers.rs",
+    calls: &[("send_task_success", &["states:SendTaskSuccess"]), ("start_execution", &["states:StartExecution"])],
+};
+/// Signing approval links.
+pub const SIGN_LINKS: Capability = Capability {
+    sid: "SignLinks",
+    source: "crates/aws/src/link_keys.rs",
+    calls: &[("generate_mac", &["kms:GenerateMac"])],
+};
+/// Checking approval links.
+pub const CHECK_LINKS: Capability = Capability {
+    sid: "CheckLinks",
+    source: "crates/aws/src/link_keys.rs",
+    calls: &[("verify_mac", &["kms:VerifyMac"])],
+};
+/// Rules of sources, within the stack's own names.
+pub const SOURCE_RULES: Capability = Capability {
+    sid: "SourceRules",
+    source: "crates/aws/src/rules.rs",
+    calls: &[
+        ("delete_rule", &["events:DeleteRule"]),
+        ("put_rule", &["events:PutRule"]),
+        ("put_targets", &["events:PutTargets"]),
+        ("remove_targets", &["events:RemoveTargets"]),
+    ],
+};
+/// Listing rules, which IAM allows for all or none.
+pub const LIST_RULES: Capability =
+    Capability { sid: "ListRules", source: "crates/aws/src/rules.rs", calls: &[("list_rules", &["events:ListRules"])] };
+/// Reading the secrets of connections.
+pub const READ_SECRETS: Capability = Capability {
+    sid: "ReadSecrets",
+    source: "crates/aws/src/vault.rs",
+    calls: &[("get_secret_value", &["secretsmanager:GetSecretValue"])],
+};
+/// Keeping the secrets of connections.
+pub const KEEP_SECRETS: Capability = Capability {
+    sid: "KeepSecrets",
+    source: "crates/aws/src/vault.rs",
+    calls: &[
+        ("create_secret", &["secretsmanager:CreateSecret"]),
+        ("delete_secret", &["secretsmanager:DeleteSecret"]),
+        ("put_secret_value", &["secretsmanager:PutSecretValue"]),
+    ],
+};
+/// Acting as the stack's service role, from which the roles of pipelines and actions are assumed.
+pub const ROLES: Capability = Capability {
+    sid: "Roles",
+    source: "crates/actions/src/roles",
+    calls: &[("assume_role", &["sts:AssumeRole", "sts:TagSession"])],
+};
+
+const PLANE: [Capability; 3] = [TABLE, BUS, DRIVERS];
+
+/// What Lambda itself does in a function's name: sends what failed to the dead letters, reads the table's stream.
+pub const BY_LAMBDA: &[(&str, &[&str])] = &[
+    ("DeadLetters", &["sqs:SendMessage"]),
+    ("Stream", &["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]),
+    ("Streams", &["dynamodb:ListStreams"]),
+];
+
+/// What a function can do.
+pub fn of(function: &str) -> Vec<Capability> {
+    let own: &[Capability] = match function {
+        "approval-callback" => &[CHECK_LINKS],
+        "dispatch-action" => &[ROLES, SIGN_LINKS, READ_SECRETS],
+        "poll-sources" => &[ROLES, READ_SECRETS],
+        "serve-api" => &[SIGN_LINKS, SOURCE_RULES, LIST_RULES, READ_SECRETS, KEEP_SECRETS],
+        "sweep" => &[SOURCE_RULES, LIST_RULES],
+        "trigger-intake" => &[READ_SECRETS],
+        _ => &[],
+    };
+    PLANE.iter().chain(own).copied().collect()
+}
