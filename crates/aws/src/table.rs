@@ -1,4 +1,44 @@
 //! The table on DynamoDB.
+//!
+//! One table, on demand: partition key `pk` and sort key `sk` (strings), beside them `rev` (number, how often the item
+//! was written) and `body` (binary: a format version, then JSON). No index, no scan, no filter: every access names its
+//! key, or a partition and a prefix. Reads are strongly consistent. Every change is one `TransactWriteItems`, also of a
+//! single item: only that takes a token, so that a request whose answer was lost is repeated byte for byte and does
+//! nothing more. Sizes are counted as `control::ports` says, with room for what DynamoDB adds.
+//!
+//! `A` is the account, `R` the region, `P` a pipeline's id (new with each creation), `X` an execution's id.
+//!
+//! | access | request | `pk` | `sk` |
+//! |---|---|---|---|
+//! | a pipeline by name; list pipelines | get; query | `A/R/names` | name; all |
+//! | current version, tombstone | get | `A/R/p/P` | `p` |
+//! | next ordinal, live executions | get | `A/R/p/P` | `a` |
+//! | a version's header, stage, declaration (immutable) | get | `A/R/p/P` | `h#VERSION`, `s#VERSION#STAGE`, `d#VERSION` |
+//! | newest source order of an action and ref | get | `A/R/p/P` | `f#ACTION#REF` |
+//! | a stage's lane, holds, waiters | get | `A/R/p/P` | `l#STAGE` |
+//! | an execution | get | `A/R/p/P` | `x#X` |
+//! | executions, newest first | query, backward | `A/R/p/P` | `n#ORDINAL` |
+//! | a stage execution; all of an execution | get; query | `A/R/p/P` | `x#X#t#STAGE`; prefix `x#X#t#` |
+//! | an action execution | get | `A/R/p/P` | `x#X#c#STAGE#SLOT#ACTION#ATTEMPT` |
+//! | a run order, to judge it; all of an execution | query | `A/R/p/P` | prefix `x#X#c#STAGE#SLOT#`; `x#X#c#` |
+//! | an action's output variables; resolved configuration | get | `A/R/p/P` | `x#X#v#…`; `x#X#g#…`, else as the action |
+//! | last success of a stage, for a rollback | query, backward | `A/R/p/P` | prefix `u#STAGE#`, before an ordinal |
+//! | a start's client token; an approval's token | get | `A/R/p/P` | `k#TOKEN`; `y#TOKEN` |
+//! | a job; a pipeline's tags | get | `A/R/p/P` | `j#JOB`; `tags` |
+//! | an action by its id at a provider, or its job's | get | `A/R/e/ID` | `e` |
+//! | rows that are due, oldest first; the row that a hand-off names | query; get | `A/w/00` … `A/w/15` | `DUE#ID` |
+//! | publications left behind; the row that the stream names | query; get | `A/o/00` … `A/o/15` | `AT#ID` |
+//! | rows that nobody consumed | query | `A/parked` | `DUE#ID` |
+//! | source actions of a resource that changed | query | `A/R/s/RESOURCE` | `P#ACTION` |
+//! | rules of source resources | query; get | `A/R/rules` | name |
+//! | source actions that are polled; those of a pipeline | query | `A/R/polled` | `P#ACTION`; prefix `P#` |
+//! | webhooks; when one started something | query; get | `A/R/webhooks`; `A/R/webhook-times` | name |
+//! | what a webhook's URL names | get | `A/hook/HOOK` | `hook` |
+//! | whether a delivery came before | get | `A/R/deliveries/HOOK` | delivery |
+//! | connections; one by a mapped ARN | query; get | `A/R/connections`; `A/R/connection-arns` | id; ARN |
+//! | open jobs of an action type, oldest first; by a queryable key | query | `A/R/j/CATEGORY/OWNER/PROVIDER/VERSION` | prefix `a#`; `q#KEY#VALUE#` |
+//! | custom action types; tags of a webhook | query; get | `A/R/types`; `A/R/tags` | type; `webhook#NAME` |
+//! | the audit log of a day, newest first | query, backward | `A/R/audit/DATE` | time and id |
 
 mod item;
 mod transaction;

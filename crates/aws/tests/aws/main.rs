@@ -12,6 +12,7 @@ mod bus;
 mod configuration;
 mod drivers;
 mod front;
+mod layout;
 mod link_keys;
 mod support;
 mod table;

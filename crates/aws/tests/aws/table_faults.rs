@@ -4,7 +4,7 @@ use aws::DynamoTable;
 use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::Client;
 use bytes::Bytes;
-use control::ports::{Condition, Key, PortError, Query, Table, Write};
+use control::ports::{Condition, Key, MAX_ITEM_BYTES, PortError, Query, Table, Write};
 use serde_json::{Value, json};
 
 use crate::front::{Fate, Front, Request};
@@ -215,7 +215,13 @@ async fn lost_answers_on_ministack() {
 #[tokio::test]
 async fn requests_are_few() {
     let Some((front, table)) = before(Emulator::DynamoDb, 3).await else { return };
-    let operations = || front.requests().iter().map(|request| request.operation().to_owned()).collect::<Vec<_>>();
+    let operation = |request: &Request| {
+        let operation = request.operation().to_owned();
+        let reads = ["GetItem", "Query"].contains(&operation.as_str());
+        assert_eq!(request.text().contains(r#""ConsistentRead":true"#), reads, "{}", request.text());
+        operation
+    };
+    let operations = || front.requests().iter().map(operation).collect::<Vec<_>>();
     let many: Vec<_> = (0..100).map(|n| put(&format!("{n:03}"), 1, Condition::Absent)).collect();
     table.transact("1", &many).await.unwrap();
     table.transact("2", &many[..1]).await.unwrap_err();
@@ -234,4 +240,15 @@ async fn requests_are_few() {
     }
     table.flush().await.unwrap();
     assert!(operations().is_empty());
+    // Three items reach a page's size, and the fourth says that there are more.
+    for n in 0..6 {
+        let body = Bytes::from(vec![b'x'; MAX_ITEM_BYTES - 10]);
+        let large = Write::Put { key: key(&format!("large-{n}")), revision: 1, body, condition: Condition::Absent };
+        table.transact(&format!("large-{n}"), &[large]).await.unwrap();
+    }
+    operations();
+    let large = Query { pk: "p".into(), prefix: "large-".into(), after: None, limit: 1000, backward: false };
+    let page = table.query(&large).await.unwrap();
+    assert_eq!((page.items.len(), page.more), (3, true));
+    assert!(operations().len() <= 2);
 }
