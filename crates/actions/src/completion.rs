@@ -53,42 +53,43 @@ mod tests {
 
     use super::*;
 
+    const BUILD: &str =
+        "arn:aws:codebuild:us-west-2:123456789012:build/my-project:8745a7a9-c340-456a-9166-edf953571bEX";
+    const EXECUTION: &str = "arn:aws:states:us-east-1:123456789012:execution:machine:name";
+    const STACK: &str = "arn:aws:cloudformation:us-west-1:111122223333:stack/teststack/1";
+
+    fn told(source: &str, kind: &str, detail: serde_json::Value) -> Option<String> {
+        external_id_of(&json!({"source": source, "detail-type": kind, "detail": detail}))
+    }
+
     #[test]
-    fn ends_name_the_work() {
-        let build = "arn:aws:codebuild:us-west-2:123456789012:build/my-project:8745a7a9-c340-456a-9166-edf953571bEX";
-        let machine = "arn:aws:states:us-east-1:123456789012:execution:machine:name";
-        let stack = "arn:aws:cloudformation:us-west-1:111122223333:stack/teststack/1";
+    fn ends_of_builds_name_the_build() {
+        let build =
+            |kind: &str, status: &str| told("aws.codebuild", kind, json!({"build-status": status, "build-id": BUILD}));
+        let id = Some("my-project:8745a7a9-c340-456a-9166-edf953571bEX".to_owned());
+        assert_eq!(build("CodeBuild Build State Change", "SUCCEEDED"), id);
+        assert_eq!(build("CodeBuild Build State Change", "STOPPED"), id);
+        assert_eq!(build("CodeBuild Build State Change", "IN_PROGRESS"), None);
+        // A phase of a build is no end of it.
+        assert_eq!(build("CodeBuild Build Phase Change", "SUCCEEDED"), None);
+        let batch = json!({"build-batch-status": "FAILED", "build-batch-id": "arn:aws:codebuild:r:1:build-batch/p:u"});
+        let told = told("aws.codebuild", "CodeBuild Build Batch State Change", batch);
+        assert_eq!(told.as_deref(), Some("p:u"));
+    }
+
+    #[test]
+    fn ends_of_other_work_name_it() {
         for (source, kind, detail, expected) in [
             (
-                "aws.codebuild",
-                "CodeBuild Build State Change",
-                json!({"build-status": "SUCCEEDED", "build-id": build}),
-                Some("my-project:8745a7a9-c340-456a-9166-edf953571bEX"),
-            ),
-            (
-                "aws.codebuild",
-                "CodeBuild Build State Change",
-                json!({"build-status": "IN_PROGRESS", "build-id": build}),
-                None,
-            ),
-            (
-                "aws.codebuild",
-                "CodeBuild Build Batch State Change",
-                json!({"build-batch-status": "FAILED", "build-batch-id": "arn:aws:codebuild:r:1:build-batch/p:u"}),
-                Some("p:u"),
-            ),
-            // A phase of a build is no end of it.
-            ("aws.codebuild", "CodeBuild Build Phase Change", json!({"build-id": build}), None),
-            (
                 "aws.states",
                 "Step Functions Execution Status Change",
-                json!({"status": "ABORTED", "executionArn": machine}),
-                Some(machine),
+                json!({"status": "ABORTED", "executionArn": EXECUTION}),
+                Some(EXECUTION),
             ),
             (
                 "aws.states",
                 "Step Functions Execution Status Change",
-                json!({"status": "RUNNING", "executionArn": machine}),
+                json!({"status": "RUNNING", "executionArn": EXECUTION}),
                 None,
             ),
             (
@@ -106,27 +107,25 @@ mod tests {
             (
                 "aws.cloudformation",
                 "CloudFormation Stack Status Change",
-                json!({"stack-id": stack, "status-details": {"status": "UPDATE_ROLLBACK_COMPLETE"}}),
-                Some(stack),
+                json!({"stack-id": STACK, "status-details": {"status": "UPDATE_ROLLBACK_COMPLETE"}}),
+                Some(STACK),
             ),
             (
                 "aws.cloudformation",
                 "CloudFormation Stack Status Change",
-                json!({"stack-id": stack, "status-details": {"status": "UPDATE_IN_PROGRESS"}}),
+                json!({"stack-id": STACK, "status-details": {"status": "UPDATE_IN_PROGRESS"}}),
                 None,
             ),
-            // Anybody may send an event of their own source.
-            (
-                "penstock.codebuild",
-                "CodeBuild Build State Change",
-                json!({"build-status": "SUCCEEDED", "build-id": build}),
-                None,
-            ),
-            ("aws.codebuild", "CodeBuild Build State Change", json!({"build-status": "SUCCEEDED"}), None),
         ] {
-            let event = json!({"source": source, "detail-type": kind, "detail": detail});
-            assert_eq!(external_id_of(&event).as_deref(), expected, "{event}");
+            assert_eq!(told(source, kind, detail.clone()).as_deref(), expected, "{detail}");
         }
+    }
+
+    #[test]
+    fn events_of_others_and_nonsense_name_nothing() {
+        let detail = json!({"build-status": "SUCCEEDED", "build-id": BUILD});
+        assert_eq!(told("penstock.codebuild", "CodeBuild Build State Change", detail), None);
+        assert_eq!(told("aws.codebuild", "CodeBuild Build State Change", json!({"build-status": "SUCCEEDED"})), None);
         assert_eq!(external_id_of(&json!("nonsense")), None);
     }
 }

@@ -50,7 +50,8 @@ mod s3_deploy;
 mod s3_source;
 #[cfg(feature = "aws")]
 mod step_functions;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod testing;
 #[cfg(feature = "aws")]
 pub mod web;

@@ -97,10 +97,11 @@ impl ProviderRunner {
         request: &ActionRequest,
         again: bool,
     ) -> Result<ActionReply, Fault> {
-        if again && provider.guarantee() == Guarantee::Lookup {
-            if let Some(found) = provider.find(&self.parts, request).await? {
-                return Ok(found);
-            }
+        if again
+            && provider.guarantee() == Guarantee::Lookup
+            && let Some(found) = provider.find(&self.parts, request).await?
+        {
+            return Ok(found);
         }
         provider.start(&self.parts, request).await
     }

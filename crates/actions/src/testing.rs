@@ -44,22 +44,44 @@ pub(crate) fn request(category: &str, provider: &str, configuration: &[(&str, &s
         provider: provider.into(),
         version: "1".into(),
     };
-    let key = ActionKey {
-        execution: ExecutionId(Uuid::from_u128(0xe1)),
-        stage: "Stage".into(),
-        slot: Slot::RunOrder(1),
-        name: "Act".into(),
-        attempt: 1,
-    };
+    let declaration = serde_json::json!({"name": "Act", "actionTypeId": action_type});
+    let mut declaration: Action = serde_json::from_value(declaration).unwrap();
+    declaration.configuration =
+        configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let action = claimed(action_type);
+    ActionRequest {
+        pipeline: "pipe".into(),
+        pipeline_id: model::PipelineId(Uuid::from_u128(0x11)),
+        account: "111122223333".into(),
+        region: "us-east-1".into(),
+        execution: action.key.execution,
+        action,
+        declaration,
+        role_arn: "arn:aws:iam::111122223333:role/act".into(),
+        encryption_key: None,
+        source_override: None,
+        pushed_commit: None,
+        input_revisions: model::StringMap::new(),
+        external_id: None,
+    }
+}
+
+fn claimed(action_type: ActionTypeId) -> ActionExecution {
     let midnight = time("2026-11-24T00:00:00Z");
-    let action = ActionExecution {
+    ActionExecution {
         id: ACTION_ID.parse().unwrap(),
-        key: key.clone(),
+        key: ActionKey {
+            execution: ExecutionId(Uuid::from_u128(0xe1)),
+            stage: "Stage".into(),
+            slot: Slot::RunOrder(1),
+            name: "Act".into(),
+            attempt: 1,
+        },
         pipeline: "pipe".into(),
         version: 1,
         pipeline_attempt: 1,
         execution_started_at: midnight,
-        action_type: action_type.clone(),
+        action_type,
         region: None,
         status: ActionStatus::InProgress,
         drive: 1,
@@ -78,36 +100,6 @@ pub(crate) fn request(category: &str, provider: &str, configuration: &[(&str, &s
         stage_retried_at: None,
         started_at: midnight,
         updated_at: midnight,
-    };
-    let configuration = configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    ActionRequest {
-        pipeline: "pipe".into(),
-        pipeline_id: model::PipelineId(Uuid::from_u128(0x11)),
-        account: "111122223333".into(),
-        region: "us-east-1".into(),
-        execution: key.execution,
-        action,
-        declaration: Action {
-            name: "Act".into(),
-            action_type_id: action_type,
-            run_order: None,
-            configuration: configuration.collect(),
-            commands: Vec::new(),
-            output_artifacts: Vec::new(),
-            input_artifacts: Vec::new(),
-            output_variables: Vec::new(),
-            role_arn: None,
-            region: None,
-            namespace: None,
-            timeout_in_minutes: None,
-            environment_variables: Vec::new(),
-        },
-        role_arn: "arn:aws:iam::111122223333:role/act".into(),
-        encryption_key: None,
-        source_override: None,
-        pushed_commit: None,
-        input_revisions: model::StringMap::new(),
-        external_id: None,
     }
 }
 

@@ -79,46 +79,18 @@ pub fn request(category: &str, provider: &str, configuration: &[(&str, &str)]) -
         provider: provider.into(),
         version: "1".into(),
     };
-    let execution = ExecutionId(Uuid::new_v4());
-    let key = ActionKey { execution, stage: "Stage".into(), slot: Slot::RunOrder(1), name: "Act".into(), attempt: 1 };
-    let now = Now.now();
     let declaration = serde_json::json!({"name": "Act", "actionTypeId": action_type});
     let mut declaration: Action = serde_json::from_value(declaration).unwrap();
     declaration.configuration =
         configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let action = claimed(action_type);
     ActionRequest {
         pipeline: "pipe".into(),
         pipeline_id: PipelineId(Uuid::new_v4()),
         account: "000000000000".into(),
         region: "us-east-1".into(),
-        execution,
-        action: ActionExecution {
-            id: ActionExecutionId(Uuid::new_v4()),
-            key,
-            pipeline: "pipe".into(),
-            version: 1,
-            pipeline_attempt: 1,
-            execution_started_at: now,
-            action_type,
-            region: None,
-            status: ActionStatus::InProgress,
-            drive: 1,
-            deadline: Some(now.plus_minutes(60)),
-            timeout_minutes: 60,
-            external_id: None,
-            external_url: None,
-            task_token: None,
-            summary: None,
-            error: None,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            revision: None,
-            approval: None,
-            log: None,
-            stage_retried_at: None,
-            started_at: now,
-            updated_at: now,
-        },
+        execution: action.key.execution,
+        action,
         declaration,
         role_arn: "arn:aws:iam::000000000000:role/penstock/act".into(),
         encryption_key: None,
@@ -126,6 +98,43 @@ pub fn request(category: &str, provider: &str, configuration: &[(&str, &str)]) -
         pushed_commit: None,
         input_revisions: StringMap::new(),
         external_id: None,
+    }
+}
+
+fn claimed(action_type: ActionTypeId) -> ActionExecution {
+    let now = Now.now();
+    ActionExecution {
+        id: ActionExecutionId(Uuid::new_v4()),
+        key: ActionKey {
+            execution: ExecutionId(Uuid::new_v4()),
+            stage: "Stage".into(),
+            slot: Slot::RunOrder(1),
+            name: "Act".into(),
+            attempt: 1,
+        },
+        pipeline: "pipe".into(),
+        version: 1,
+        pipeline_attempt: 1,
+        execution_started_at: now,
+        action_type,
+        region: None,
+        status: ActionStatus::InProgress,
+        drive: 1,
+        deadline: Some(now.plus_minutes(60)),
+        timeout_minutes: 60,
+        external_id: None,
+        external_url: None,
+        task_token: None,
+        summary: None,
+        error: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        revision: None,
+        approval: None,
+        log: None,
+        stage_retried_at: None,
+        started_at: now,
+        updated_at: now,
     }
 }
 
