@@ -2,9 +2,11 @@
 
 use control::ControlError;
 use control::action_types::ActionTypeError;
+use control::connections::ConnectionError;
 use control::jobs::JobError;
 use control::ports::PortError;
 use control::tags::TagError;
+use control::webhooks::WebhookError;
 use engine::Refusal;
 use model::shapes;
 
@@ -104,6 +106,32 @@ impl From<Refusal> for ApiError {
                 Self::new("ApprovalAlreadyCompletedException", "the approval was decided already")
             }
             Refusal::Invalid(why) => Self::invalid(why),
+        }
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        let message = error.to_string();
+        match error {
+            WebhookError::Authentication(_) => Self::new("InvalidWebhookAuthenticationParametersException", message),
+            WebhookError::Filter(_) => Self::new("InvalidWebhookFilterPatternException", message),
+            WebhookError::PipelineNotFound(_) => Self::new("PipelineNotFoundException", message),
+            WebhookError::Invalid(_) => Self::invalid(message),
+            WebhookError::LimitExceeded => Self::new("LimitExceededException", message),
+            WebhookError::Concurrent => Self::new("ConcurrentModificationException", message),
+            WebhookError::NotFound(_) => Self::new("WebhookNotFoundException", message),
+            WebhookError::Control(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConnectionError> for ApiError {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Invalid(_) | ConnectionError::Mapped(_) => Self::invalid(error.to_string()),
+            ConnectionError::NotFound(_) => Self::with_status("ResourceNotFoundException", 400, error.to_string()),
+            ConnectionError::Control(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Operations that only Penstock has, for its own clients: why an execution does not move, what an action wrote, a link
 //! to approve by.
 
+mod connections;
+
 use async_trait::async_trait;
 use control::rows::PipelineRef;
 use engine::{ActionExecution, LogLocation, Slot};
@@ -16,10 +18,13 @@ use crate::approval::Link;
 use crate::approval::link::MAX_RECIPIENT_BYTES;
 use crate::error::ApiError;
 use crate::handle::Api;
-use crate::operations::{Call, jobs};
+use crate::operations::{Call, jobs, pages};
+use crate::policies::{Asker, LINK, Resource, schema};
 
 /// The most bytes of a log in one answer.
 const MAX_LOG_BYTES: usize = 256 * 1024;
+/// The most records of calls in one answer.
+const MAX_RECORDS: usize = 50;
 /// How long a link is good where its approval has no deadline yet, in minutes.
 const LINK_MINUTES: u32 = 7 * 24 * 60;
 
@@ -37,10 +42,14 @@ pub trait Logs: Send + Sync {
 /// A fault of the input, what the operation refuses, or that there is no such operation.
 pub async fn run(api: &Api, call: &Call) -> Result<Value, ApiError> {
     match call.operation.as_str() {
+        "CreateConnection" => connections::create(call).await,
+        "DeleteConnection" => connections::delete(call).await,
         "ExplainPipelineExecution" => explain(call).await,
         "GetActionLog" => action_log(api, call).await,
         "GetApprovalLink" => approval_link(api, call).await,
         "GetThirdPartyClient" => third_party_client(call),
+        "ListConnections" => connections::list(call).await,
+        "ListAuditRecords" => audit_records(call).await,
         _ => Err(ApiError::with_status("UnknownOperationException", 400, "Penstock has no such operation")),
     }
 }
@@ -62,6 +71,44 @@ async fn explain(call: &Call) -> Result<Value, ApiError> {
     let reasons = call.control.explain(&input.pipeline_name, input.pipeline_execution_id).await?;
     let reasons: Vec<Value> = reasons.iter().map(|why| json!({ "reason": why, "text": why.to_string() })).collect();
     Ok(json!({ "reasons": reasons }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AuditInput {
+    /// Seconds since 1970.
+    start_time: Option<f64>,
+    /// Seconds since 1970.
+    end_time: Option<f64>,
+    event_name: Option<String>,
+    /// A principal's ARN.
+    principal: Option<String>,
+    #[serde(default)]
+    only_refused: bool,
+    max_results: Option<usize>,
+    #[expect(dead_code, reason = "read where page tokens are checked")]
+    next_token: Option<String>,
+}
+
+/// `{"records": [{…}], "nextToken": "…"}`: records of calls, newest first.
+async fn audit_records(call: &Call) -> Result<Value, ApiError> {
+    let input: AuditInput = read(call)?;
+    let seconds = |given: Option<f64>| given.and_then(|given| jobs::seconds(&json!(given)));
+    let between =
+        (seconds(input.start_time).unwrap_or_default(), seconds(input.end_time).unwrap_or(Timestamp(i64::MAX)));
+    let wanted = |record: &Value| {
+        input.event_name.as_ref().is_none_or(|name| record["eventName"] == **name)
+            && input.principal.as_ref().is_none_or(|arn| record["userIdentity"]["arn"] == **arn)
+            && (!input.only_refused || record.get("errorCode").is_some())
+    };
+    let limit = input.max_results.unwrap_or(MAX_RECORDS).clamp(1, MAX_RECORDS);
+    let cursor = pages::place(call)?;
+    let (records, next) = call.control.list_records(between, cursor, limit, wanted).await?;
+    let mut output = json!({ "records": records });
+    if let Some(next) = next {
+        output["nextToken"] = json!(pages::token(call, &next)?);
+    }
+    Ok(output)
 }
 
 #[derive(Deserialize)]
@@ -167,6 +214,7 @@ async fn approval_link(api: &Api, call: &Call) -> Result<Value, ApiError> {
         let message = format!("no approval {}/{} is pending", input.stage_name, input.action_name);
         ApiError::new("ActionNotFoundException", message)
     })?;
+    check_link(call, &pipeline, &action).await?;
     let now = api.clock.now();
     let (url, expires) = link_to(api, &call.control.place().region, &pipeline, &action, recipient, now).await?;
     let expires = expires.as_epoch_seconds();
@@ -189,6 +237,26 @@ async fn pending(call: &Call, pipeline: &PipelineRef, input: &LinkInput) -> Resu
             && action.approval.is_some()
     };
     Ok(actions.into_iter().find(is_pending))
+}
+
+/// Where policies restrict who may approve there are no links: whoever holds one may be anybody, also the starter.
+async fn check_link(call: &Call, pipeline: &PipelineRef, action: &ActionExecution) -> Result<(), ApiError> {
+    if call.policies.is_empty() {
+        return Ok(());
+    }
+    let place = call.control.place();
+    let (approve, resource) = ("PutApprovalResult", Resource::of("PutApprovalResult", &call.input, place));
+    let execution = call.control.execution(pipeline.id, action.key.execution).await?;
+    let starter = execution.map(|execution| execution.trigger.detail).unwrap_or_default();
+    let may = |arn: &str| {
+        let asker = Asker { arn, account: &place.account };
+        call.policies.permit(asker, &schema::action(approve, false), &resource, Some(&starter))
+    };
+    if may(LINK) && may(&starter) {
+        return Ok(());
+    }
+    let message = format!("who may approve {} is restricted by policies: there are no links to it", resource.shown());
+    Err(ApiError::with_status("AccessDeniedException", 400, message))
 }
 
 /// A signed link to a pending approval, and when it expires: with the approval.

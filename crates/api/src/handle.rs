@@ -11,6 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::approval::Approvals;
+use crate::audit::{CallRecord, is_read};
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::events::Events;
@@ -22,6 +23,7 @@ use crate::operations::{self, Call};
 use crate::protocol::{self, Protocol, Target};
 use crate::regions::Regions;
 use crate::sigv4::{Identity, Verifier};
+use crate::webhooks;
 
 /// The service that requests must be signed for.
 pub const SERVICE: &str = "codepipeline";
@@ -59,7 +61,9 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
         return plain(413, "the request is too large");
     }
     let token = parts.uri.path().strip_prefix("/approve/");
-    if !api.hosts.is_ours(&parts) {
+    let hook = parts.uri.path().strip_prefix("/webhooks/");
+    let is_ours = api.hosts.is_ours(&parts) || (hook.is_some() && webhooks::is_served_there(api, &parts));
+    if !is_ours {
         return plain(403, "this server does not answer under that name");
     }
     if !api.hosts.is_own_origin(&parts, token.is_some()) {
@@ -68,9 +72,15 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
     if let Some(token) = token {
         return api.approvals.serve(&parts, token, &body, peer.ip(), api.clock.now()).await;
     }
+    if let Some(hook) = hook {
+        return match parts.method {
+            Method::POST => webhooks::serve(api, &parts, hook, &body, peer.ip()).await,
+            _ => not_allowed("POST"),
+        };
+    }
     if let Some(protocol) = Protocol::of(parts.uri.path()) {
         return if parts.method == Method::POST {
-            call(api, protocol, &parts, &body).await
+            call(api, protocol, &parts, &body, peer).await
         } else {
             not_allowed("POST")
         };
@@ -87,9 +97,9 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
 }
 
 /// One call of an operation.
-async fn call(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8]) -> Response<Body> {
+async fn call(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8], peer: SocketAddr) -> Response<Body> {
     let request_id = Uuid::new_v4().to_string();
-    match run(api, protocol, parts, body).await {
+    match run(api, protocol, parts, body, peer, &request_id).await {
         Ok((target, output)) => protocol::success(protocol, &target, &output, &request_id),
         Err(error) => {
             tracing::debug!(code = error.code, message = error.message, request_id, "a call was refused");
@@ -98,7 +108,14 @@ async fn call(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8]) -> Resp
     }
 }
 
-async fn run(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8]) -> Result<(Target, Value), ApiError> {
+async fn run(
+    api: &Api,
+    protocol: Protocol,
+    parts: &Parts,
+    body: &[u8],
+    peer: SocketAddr,
+    request_id: &str,
+) -> Result<(Target, Value), ApiError> {
     let target = protocol::target(protocol, parts)?;
     // A host in front of which somebody else verified the signature says who it was; no client can.
     let identity = match parts.extensions.get::<Identity>() {
@@ -112,18 +129,27 @@ async fn run(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8]) -> Resul
     if !api.guard.throttle.admit(&identity.principal, target.operation(), api.clock.now()) {
         return Err(ApiError::throttled());
     }
+    let input = protocol::body(protocol, &parts.headers, body)?;
+    let record = CallRecord::new(&control, &identity, &target, &input, (parts, peer), request_id);
+    let changes = !is_read(target.operation());
     let call = Call {
-        control,
+        control: if changes { control.with_beside(record.clone()) } else { control.clone() },
         principal: identity.principal,
         means: api.means.clone(),
+        policies: api.guard.policies.clone(),
         operation: target.operation().to_owned(),
-        input: protocol::body(protocol, &parts.headers, body)?,
+        input,
     };
-    let output = match &target {
-        Target::CodePipeline(_) => operations::run(&call).await?,
-        Target::Extension(_) => extensions::run(api, &call).await?,
-    };
-    Ok((target, output))
+    let output = allowed(api, &target, &call).await;
+    api.guard.audit.done(&control, &record, output.as_ref().err()).await;
+    Ok((target, output?))
+}
+
+/// Runs what the caller may do.
+async fn allowed(api: &Api, target: &Target, call: &Call) -> Result<Value, ApiError> {
+    let extension = matches!(target, Target::Extension(_));
+    api.guard.policies.check(call, extension).await?;
+    if extension { extensions::run(api, call).await } else { operations::run(call).await }
 }
 
 /// An answer in plain text.

@@ -1,6 +1,7 @@
 //! Every HTTP surface, host-agnostic: the CodePipeline protocol, webhooks, approval pages.
 
 pub mod approval;
+pub mod audit;
 pub mod body;
 pub mod credentials;
 pub mod error;
@@ -12,11 +13,13 @@ pub mod hosts;
 pub mod means;
 pub mod operations;
 pub mod page_tokens;
+pub mod policies;
 pub mod protocol;
 pub mod regions;
 pub mod secret;
 pub mod sigv4;
 pub mod throttle;
+pub mod webhooks;
 
 pub use body::Body;
 pub use error::ApiError;

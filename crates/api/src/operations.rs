@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::means::Means;
+use crate::policies::Policies;
 use crate::protocol;
 
 mod action_types;
@@ -15,10 +16,11 @@ mod declared;
 mod executions;
 mod input;
 pub(crate) mod jobs;
-mod pages;
+pub(crate) mod pages;
 mod pipelines;
 mod state;
 pub(crate) mod tags;
+mod webhooks;
 
 /// One call: where, by whom, with what.
 pub struct Call {
@@ -28,6 +30,8 @@ pub struct Call {
     pub principal: String,
     /// What is needed beside it.
     pub means: Arc<Means>,
+    /// Who may do what.
+    pub policies: Arc<Policies>,
     /// The operation.
     pub operation: String,
     /// The input.
@@ -62,6 +66,8 @@ pub async fn run(call: &Call) -> Result<Value, ApiError> {
         "CreatePipeline" => pipelines::create(call).await,
         "DeleteCustomActionType" => action_types::delete(call).await,
         "DeletePipeline" => pipelines::delete(call).await,
+        "DeleteWebhook" => webhooks::delete(call).await,
+        "DeregisterWebhookWithThirdParty" => webhooks::register(call, false).await,
         "DisableStageTransition" => executions::disable_transition(call).await,
         "EnableStageTransition" => executions::enable_transition(call).await,
         "GetActionType" => action_types::get(call).await,
@@ -78,6 +84,7 @@ pub async fn run(call: &Call) -> Result<Value, ApiError> {
         "ListRuleExecutions" => state::rule_executions(call).await,
         "ListRuleTypes" => Ok(action_types::rule_types()),
         "ListTagsForResource" => tags::list(call).await,
+        "ListWebhooks" => webhooks::list(call).await,
         "OverrideStageCondition" => executions::override_condition(call).await,
         "PollForJobs" => jobs::poll(call).await,
         "PollForThirdPartyJobs" => jobs::poll_third_party(call).await,
@@ -87,6 +94,8 @@ pub async fn run(call: &Call) -> Result<Value, ApiError> {
         "PutJobSuccessResult" => jobs::succeed(call).await,
         "PutThirdPartyJobFailureResult" => jobs::fail_third_party(call).await,
         "PutThirdPartyJobSuccessResult" => jobs::succeed_third_party(call).await,
+        "PutWebhook" => webhooks::put(call).await,
+        "RegisterWebhookWithThirdParty" => webhooks::register(call, true).await,
         "RetryStageExecution" => executions::retry(call).await,
         "RollbackStage" => executions::rollback(call).await,
         "StartPipelineExecution" => executions::start(call).await,

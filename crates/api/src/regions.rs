@@ -1,9 +1,10 @@
 //! The control planes, one a region: a request works in the region that it is signed for.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use control::keys::Place;
+use control::sources::Detection;
 use control::{Control, Ports};
 
 /// The most regions that one process serves: a signature can name any.
@@ -13,6 +14,11 @@ const MAX_REGIONS: usize = 64;
 pub trait Regions: Send + Sync {
     /// The control plane of a region; none for one that is not served.
     fn control(&self, region: &str) -> Option<Control>;
+
+    /// Any of them: for what an account has in all regions together.
+    fn any(&self) -> Option<Control> {
+        self.control("us-east-1")
+    }
 }
 
 /// One region: every other is refused.
@@ -23,19 +29,30 @@ impl Regions for OneRegion {
     fn control(&self, region: &str) -> Option<Control> {
         (self.0.place().region == region).then(|| self.0.clone())
     }
+
+    fn any(&self) -> Option<Control> {
+        Some(self.0.clone())
+    }
 }
 
 /// Every region over the same ports, made when first asked for.
 pub struct EveryRegion {
     ports: Ports,
     account: String,
+    detection: Arc<Detection>,
     controls: Mutex<HashMap<String, Control>>,
 }
 
 impl EveryRegion {
     /// Regions of an account.
     pub fn new(ports: Ports, account: impl Into<String>) -> Self {
-        Self { ports, account: account.into(), controls: Mutex::default() }
+        Self { ports, account: account.into(), detection: Arc::default(), controls: Mutex::default() }
+    }
+
+    /// The same regions, with what change detection needs.
+    #[must_use]
+    pub fn with_detection(self, detection: Arc<Detection>) -> Self {
+        Self { detection, ..self }
     }
 }
 
@@ -51,7 +68,7 @@ impl Regions for EveryRegion {
             return None;
         }
         let place = Place { account: self.account.clone(), region: region.into() };
-        let control = Control::new(self.ports.clone(), place);
+        let control = Control::new(self.ports.clone(), place).with_detection(self.detection.clone());
         controls.insert(region.into(), control.clone());
         Some(control)
     }

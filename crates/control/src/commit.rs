@@ -179,6 +179,7 @@ impl Committing<'_> {
                 pipeline: self.pipeline.clone(),
                 at: self.at,
                 entries: batch.iter().enumerate().map(entry).collect(),
+                record: None,
             }
         };
         batches.map(row).collect()

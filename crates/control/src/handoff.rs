@@ -151,6 +151,9 @@ impl Sender {
             }
         }
         for (index, row) in publications.iter().enumerate() {
+            if let Some(record) = &row.record {
+                events.push((self.call_record(row, record), Some((index, 0))));
+            }
             events.extend(
                 row.entries
                     .iter()
@@ -190,7 +193,7 @@ impl Sender {
         if refused.is_empty() {
             return Ok(Some(delete(key)));
         }
-        if refused.len() == row.entries.len() {
+        if refused.len() >= row.entries.len() {
             return Ok(None);
         }
         let entries = refused.iter().filter_map(|place| row.entries.get(*place).cloned()).collect();
@@ -253,6 +256,15 @@ impl Sender {
                 "resources": [], "detail": detail,
             }),
         }
+    }
+
+    fn call_record(&self, row: &PublicationRow, record: &serde_json::Value) -> PublicEvent {
+        let place = wire::events::Place {
+            account: self.control.place().account.clone(),
+            region: row.region.clone(),
+            source: self.source.clone(),
+        };
+        PublicEvent { envelope: wire::events::call_envelope(record, &place, &row.id.to_string(), row.at) }
     }
 
     fn state_change(&self, row: &PublicationRow, entry: &Entry) -> PublicEvent {

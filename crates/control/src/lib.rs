@@ -2,6 +2,7 @@
 
 pub mod action_types;
 pub mod artifact_keys;
+pub mod audit;
 pub mod cleaning;
 pub mod commit;
 pub mod connections;

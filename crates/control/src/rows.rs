@@ -3,6 +3,7 @@
 use engine::{ActionKey, StateChange, Work};
 use model::{PipelineId, PipelineName, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::keys::Place;
@@ -90,6 +91,9 @@ pub struct PublicationRow {
     pub at: Timestamp,
     /// At most [`MAX_PUBLICATION`].
     pub entries: Vec<Entry>,
+    /// The record of a call, instead of state changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Box<Value>>,
 }
 
 /// One state change to publish.

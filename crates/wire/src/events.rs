@@ -10,6 +10,9 @@ mod tests;
 /// The `source` of events unless a deployment sets its own (only AWS may send `aws.*`).
 pub const DEFAULT_SOURCE: &str = "penstock.codepipeline";
 
+/// The `detail-type` of records of calls.
+pub const CALL: &str = "AWS API Call via CloudTrail";
+
 /// Where events come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -40,6 +43,21 @@ pub fn envelope(change: &StateChange, place: &Place, id: &str) -> Value {
         "region": place.region,
         "resources": [format!("arn:aws:codepipeline:{}:{}:{}", place.region, place.account, change.pipeline)],
         "detail": detail(change, place),
+    })
+}
+
+/// The event of a call's record, as CloudTrail's come on the bus.
+pub fn call_envelope(record: &Value, place: &Place, id: &str, at: Timestamp) -> Value {
+    json!({
+        "version": "0",
+        "id": id,
+        "detail-type": CALL,
+        "source": place.source,
+        "account": place.account,
+        "time": at.to_iso_seconds(),
+        "region": place.region,
+        "resources": [],
+        "detail": record,
     })
 }
 

@@ -24,7 +24,10 @@ pub(super) async fn pipeline(call: &Call) -> Result<Pipeline, ApiError> {
         tracing::warn!(pipeline = call.input["pipeline"]["name"].as_str(), "{warning}");
     }
     match (pipeline, errors.first()) {
-        (Some(pipeline), None) => custom_types::checked(call, Pipeline { version: None::<Version>, ..pipeline }).await,
+        (Some(pipeline), None) => {
+            call.policies.check_roles(call, &pipeline)?;
+            custom_types::checked(call, Pipeline { version: None::<Version>, ..pipeline }).await
+        }
         (_, Some(first)) => Err(ApiError::new(error_name(first), message(&errors))),
         (None, None) => Err(ApiError::internal()),
     }

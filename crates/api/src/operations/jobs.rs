@@ -251,7 +251,7 @@ fn text_of(value: &Value) -> String {
 }
 
 /// A time of the API: seconds since 1970.
-pub(super) fn seconds(value: &Value) -> Option<Timestamp> {
+pub(crate) fn seconds(value: &Value) -> Option<Timestamp> {
     #[expect(clippy::cast_possible_truncation, reason = "a time beyond the range of milliseconds is cut to it")]
     value.as_f64().map(|seconds| Timestamp((seconds * 1000.0).round() as i64))
 }

@@ -11,12 +11,12 @@ use crate::error::ApiError;
 const OF_THE_PAGE: [&str; 4] = ["nextToken", "NextToken", "maxResults", "MaxResults"];
 
 /// The token of a place in this call's listing.
-pub(super) fn token(call: &Call, place: &impl Serialize) -> Result<String, ApiError> {
+pub(crate) fn token(call: &Call, place: &impl Serialize) -> Result<String, ApiError> {
     call.means.page_tokens.token(&listing(call), place).ok_or_else(ApiError::internal)
 }
 
 /// The place of the input's `nextToken`, if it has one.
-pub(super) fn place<T: DeserializeOwned>(call: &Call) -> Result<Option<T>, ApiError> {
+pub(crate) fn place<T: DeserializeOwned>(call: &Call) -> Result<Option<T>, ApiError> {
     let given = call.input.get("nextToken").or_else(|| call.input.get("NextToken"));
     let Some(token) = given.and_then(Value::as_str) else { return Ok(None) };
     let wrong = || ApiError::new("InvalidNextTokenException", "nextToken is not one that this listing gave");

@@ -47,7 +47,7 @@ impl Checker {
             (Kind::Integer { range }, Value::Number(number)) => {
                 let number = number.as_i64().filter(|number| i32::try_from(*number).is_ok());
                 let number = number.ok_or_else(|| self.wrong_type("a whole number of 32 bits"))?;
-                self.faults_of_bounds(*range, number, "value", &number.to_string());
+                self.faults_of_bounds(*range, number, "value", &format!("'{number}'"));
             }
             (Kind::Boolean, Value::Bool(_)) | (Kind::Timestamp, Value::Number(_)) => {}
             (Kind::List { member, count }, Value::Array(items)) => {

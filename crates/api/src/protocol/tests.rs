@@ -134,7 +134,7 @@ fn one_fault_is_worded_as_codepipeline_does() {
     );
     assert_eq!(
         message("ListPipelinesInput", &json!({ "maxResults": 1001 })),
-        "1 validation error detected: Value 1001 at 'maxResults' failed to satisfy constraint: Member must have value \
+        "1 validation error detected: Value '1001' at 'maxResults' failed to satisfy constraint: Member must have value \
          less than or equal to 1000"
     );
     assert_eq!(

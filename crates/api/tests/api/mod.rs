@@ -1,9 +1,12 @@
 mod action_types;
+mod audit;
 mod botocore;
 mod cbor;
 mod extensions;
 mod jobs;
 mod operations;
+mod policies;
 mod routes;
 mod server;
 mod tags;
+mod webhooks;

@@ -21,6 +21,7 @@ use control::keys::Place;
 use control::ports::ActionReply;
 use control::ports::Clock;
 use control::rows::{PublicationRow, Task, WorkRow};
+use control::sources::Detection;
 use control::{Control, Handoff, Ports};
 use engine::{ActionExecution, ActionKey, LogLocation, Outcome, Started};
 use hmac::{Hmac, KeyInit, Mac};
@@ -29,6 +30,7 @@ use model::{Category, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::clock::ManualClock;
+use testkit::detection::MemoryVault;
 use testkit::entropy::SeededEntropy;
 use testkit::memory::MemoryTable;
 
@@ -104,6 +106,7 @@ pub struct Server {
     pub api: Api,
     pub control: Control,
     pub logs: Arc<TextLogs>,
+    table: Arc<MemoryTable>,
     inbox: Arc<Inbox>,
     clock: Arc<ManualClock>,
     _folder: tempfile::TempDir,
@@ -111,15 +114,22 @@ pub struct Server {
 
 pub fn server() -> Server {
     let folder = tempfile::tempdir().unwrap();
+    let table = Arc::new(MemoryTable::new());
     let (inbox, clock) = (Arc::new(Inbox::default()), Arc::new(ManualClock::at(NOW)));
     let ports = Ports {
-        table: Arc::new(MemoryTable::new()),
+        table: table.clone(),
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(1)),
         handoff: inbox.clone(),
     };
     let control = Control::new(ports.clone(), Place { account: ACCOUNT.into(), region: REGION.into() });
-    let regions = Arc::new(EveryRegion::new(ports, ACCOUNT));
+    let detection = Arc::new(Detection {
+        vault: Some(Arc::new(MemoryVault::default())),
+        webhook_url: "http://127.0.0.1:7707".to_owned().into(),
+        ..Detection::default()
+    });
+    let control = control.with_detection(detection.clone());
+    let regions = Arc::new(EveryRegion::new(ports, ACCOUNT).with_detection(detection));
     let keys = KeyFile::load_or_make(&folder.path().join("key")).unwrap();
     let logs = Arc::new(TextLogs::default());
     let api = Api {
@@ -134,7 +144,7 @@ pub fn server() -> Server {
         hosts: Hosts::loopback(),
         clock: clock.clone(),
     };
-    Server { api, control, logs, inbox, clock, _folder: folder }
+    Server { api, control, logs, table, inbox, clock, _folder: folder }
 }
 
 /// An answer, read.
@@ -200,6 +210,17 @@ impl Server {
     /// A call of somebody else of the account.
     pub async fn as_other(&self, operation: &str, input: Value) -> Result<Value, (String, String)> {
         self.target_as(OTHER_KEY, &format!("CodePipeline_20150709.{operation}"), input).await
+    }
+
+    /// What kinds of publications were written, in no order.
+    pub fn published(&self) -> Vec<&'static str> {
+        let table = self.table.items();
+        let rows = table.iter().filter(|(key, _)| key.pk.starts_with(&format!("{ACCOUNT}/o/")));
+        let kind = |body: &[u8]| {
+            let row: PublicationRow = control::stored::decode(body, "a publication").unwrap();
+            if row.record.is_some() { "record" } else { "changes" }
+        };
+        rows.map(|(_, stored)| kind(&stored.body)).collect()
     }
 
     /// Time passes.

@@ -68,8 +68,15 @@ impl Stored {
 
     fn prepared(&self, operation: &str, input: &Value) -> Call {
         let principal = format!("arn:aws:iam::{}:user/{}", self.control.place().account, crate::environment::user());
-        let means = self.api.means.clone();
-        Call { control: self.control.clone(), principal, means, operation: operation.to_owned(), input: input.clone() }
+        let (means, policies) = (self.api.means.clone(), self.api.guard.policies.clone());
+        Call {
+            control: self.control.clone(),
+            principal,
+            means,
+            policies,
+            operation: operation.to_owned(),
+            input: input.clone(),
+        }
     }
 }
 

@@ -143,7 +143,9 @@ impl Publisher {
             source: self.source.clone(),
         };
         let envelope = |entry: &Entry| wire::events::envelope(&entry.change, &place, &entry.id.to_string());
-        row.entries.iter().map(|entry| Arc::new(envelope(entry))).collect()
+        let record = row.record.iter();
+        let record = record.map(|record| wire::events::call_envelope(record, &place, &row.id.to_string(), row.at));
+        row.entries.iter().map(envelope).chain(record).map(Arc::new).collect()
     }
 
     async fn remove(&self, rows: &[PublicationRow]) -> Result<(), PortError> {

@@ -1,0 +1,84 @@
+//! Policies before operations: who is denied what, and how they are told.
+
+use api::policies::Policies;
+use serde_json::json;
+
+use super::server::{OTHER, Server, USER, code, declaration, server};
+
+async fn guarded(policies: &str) -> Server {
+    let mut server = server();
+    server.api.guard.policies = std::sync::Arc::new(Policies::parse(policies).unwrap());
+    server
+}
+
+#[tokio::test]
+async fn denied_calls_name_action_and_resource_and_are_recorded() {
+    let server = guarded(&format!(
+        r#"
+        permit (principal == Principal::"{USER}", action, resource);
+        permit (principal, action in [Action::"codepipeline:GetPipeline", Action::"codepipeline:ListPipelines"], resource);
+        "#
+    ))
+    .await;
+    server.call("CreatePipeline", json!({ "pipeline": declaration("release") })).await.unwrap();
+    server.as_other("GetPipeline", json!({ "name": "release" })).await.unwrap();
+    server.as_other("ListPipelines", json!({})).await.unwrap();
+    let denied = server.as_other("DeletePipeline", json!({ "name": "release" })).await.unwrap_err();
+    assert_eq!(denied.0, "AccessDeniedException");
+    assert_eq!(
+        denied.1,
+        format!(
+            "User: {OTHER} is not authorized to perform: codepipeline:DeletePipeline on resource: \
+             arn:aws:codepipeline:eu-west-1:123456789012:release"
+        )
+    );
+    let records = server.extension("ListAuditRecords", json!({ "onlyRefused": true })).await.unwrap();
+    let record = &records["records"][0];
+    assert_eq!(
+        (&record["errorCode"], &record["eventName"]),
+        (&json!("AccessDeniedException"), &json!("DeletePipeline"))
+    );
+    assert_eq!(record["userIdentity"]["arn"], OTHER);
+    server.call("DeletePipeline", json!({ "name": "release" })).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_starter_does_not_approve_and_links_are_not_given() {
+    let server = guarded(
+        r#"
+        permit (principal, action, resource);
+        forbid (principal, action == Action::"codepipeline:PutApprovalResult", resource in
+            Stage::"arn:aws:codepipeline:eu-west-1:123456789012:release/Check")
+        when { context has starter && context.starter == principal.arn };
+        "#,
+    )
+    .await;
+    server.call("CreatePipeline", json!({ "pipeline": declaration("release") })).await.unwrap();
+    server.call("StartPipelineExecution", json!({ "name": "release" })).await.unwrap();
+    server.run().await;
+    let state = server.call("GetPipelineState", json!({ "name": "release" })).await.unwrap();
+    let token = &state["stageStates"][1]["actionStates"][0]["latestExecution"]["token"];
+    let input = json!({ "pipelineName": "release", "stageName": "Check", "actionName": "Decide", "token": token,
+        "result": { "status": "Approved", "summary": "" } });
+    assert_eq!(code(server.call("PutApprovalResult", input.clone()).await), "AccessDeniedException");
+    let link = json!({ "pipelineName": "release", "stageName": "Check", "actionName": "Decide" });
+    assert_eq!(code(server.extension("GetApprovalLink", link).await), "AccessDeniedException");
+    server.as_other("PutApprovalResult", input).await.unwrap();
+}
+
+#[tokio::test]
+async fn naming_a_role_needs_pass_role() {
+    let server = guarded(
+        r#"
+        permit (principal, action, resource) unless { action == Action::"iam:PassRole" };
+        permit (principal, action == Action::"iam:PassRole", resource == Role::"arn:aws:iam::123456789012:role/ship");
+        "#,
+    )
+    .await;
+    server.call("CreatePipeline", json!({ "pipeline": declaration("release") })).await.unwrap();
+    let mut other = declaration("release");
+    other["stages"][2]["actions"][0]["roleArn"] = json!("arn:aws:iam::123456789012:role/admin");
+    let denied = server.call("UpdatePipeline", json!({ "pipeline": other })).await.unwrap_err();
+    assert_eq!(denied.0, "AccessDeniedException");
+    assert!(denied.1.ends_with("iam:PassRole on resource: arn:aws:iam::123456789012:role/admin"), "{}", denied.1);
+}
