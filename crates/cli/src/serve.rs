@@ -121,6 +121,10 @@ fn open(
     if !args.listen.ip().is_loopback() {
         names.push(args.listen.ip().to_string());
     }
+    let address = listener.local_addr().context("cannot listen")?;
+    let webhook_url = args.webhook_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    // Once, before anything is served.
+    host.control().detection().webhook_url.get_or_init(|| webhook_url);
     let parts = Parts {
         data: args.data.clone(),
         listener,

@@ -14,3 +14,4 @@ pub mod rules;
 pub mod runner;
 pub mod sources;
 pub mod table;
+pub mod vault;

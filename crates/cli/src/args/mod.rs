@@ -157,6 +157,9 @@ pub struct ServeArgs {
     /// The account that ARNs and events name
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = parse_account)]
     pub account_id: String,
+    /// Where git providers reach this server, as a tunnel's address [default: the address it listens on]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, value_parser = parse_url)]
+    pub webhook_url: Option<String>,
     /// Listen on an address that other machines reach, without TLS
     #[arg(long)]
     pub allow_non_loopback: bool,
@@ -245,6 +248,14 @@ fn parse_assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("write it as NAME=VALUE".into()),
+    }
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match authority.filter(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', ' '])) {
+        Some(_) => Ok(text.trim_end_matches('/').into()),
+        None => Err("write it as https://hooks.example.org".into()),
     }
 }
 

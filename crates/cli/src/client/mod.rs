@@ -2,6 +2,7 @@
 
 mod api;
 mod changes;
+mod connection;
 mod credentials;
 mod listing;
 mod logs;
@@ -42,6 +43,7 @@ pub fn run(command: &ClientCommand) -> anyhow::Result<Exit> {
         ClientCommand::History(args) => listing::history(args),
         ClientCommand::Logs(args) => logs::logs(args),
         ClientCommand::Watch(args) => watch::watch(args),
+        ClientCommand::Connection(args) => connection::connection(args),
         ClientCommand::Why(args) => state::why(args),
     }
 }

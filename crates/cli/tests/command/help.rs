@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "history",
     "logs",
     "watch",
+    "connection",
     "why",
     "doctor",
     "completions",

@@ -8,3 +8,4 @@ mod serve;
 mod support;
 mod terminal;
 mod validate;
+mod webhook;

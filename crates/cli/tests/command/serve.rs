@@ -12,14 +12,14 @@ use super::run::{approval, commands, http, pipeline, project};
 use super::support::{Ended, ended, files, penstock, run, scratch};
 
 /// A server in a directory; it is ended when this is dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    url: String,
-    dir: TempDir,
+    pub url: String,
+    pub dir: TempDir,
 }
 
 impl Server {
-    fn start(dir: TempDir) -> Self {
+    pub fn start(dir: TempDir) -> Self {
         files(dir.path(), &[("penstock.toml", "[source.\"Checkout\"]\npath = \".\"\n")]);
         let mut command = penstock(dir.path());
         command.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -37,11 +37,11 @@ impl Server {
         server
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub fn run(&self, args: &[&str]) -> Ended {
         ended(penstock(self.dir.path()).args(args).env("PENSTOCK_ENDPOINT_URL", &self.url))
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         let ended = self.run(&[args, &["--format", "json"]].concat());
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{args:?}");
         serde_json::from_str(&ended.stdout).unwrap()
@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// Repeats a command until it prints something.
-    fn until(&self, args: &[&str], needed: &str) -> String {
+    pub fn until(&self, args: &[&str], needed: &str) -> String {
         for _ in 0..300 {
             let ended = self.run(args);
             if ended.stdout.contains(needed) {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use control::keys::Place;
 use control::ports::{ActionRunner, Clock, Entropy, Table};
+use control::sources::Detection;
 use control::{Control, Handoff, Ports};
 use engine::ActionKey;
 use model::{Seed, Timestamp};
@@ -28,6 +29,7 @@ use crate::config::LocalConfig;
 use crate::host::regions::Regions;
 use crate::process::{OutputLine, SupervisorCommand};
 use crate::table::{Options, RedbTable};
+use crate::vault::FileVault;
 
 /// How many events and output lines a slow subscriber may lie behind before it misses some.
 const BACKLOG: usize = 16_384;
@@ -164,7 +166,9 @@ impl Host {
             entropy: Arc::new(SystemEntropy),
             handoff: Arc::new(EndDrivers { runner: runner.clone(), tasks: tasks.clone() }),
         };
-        let regions = Arc::new(Regions::new(ports, options.account.clone()));
+        let vault = FileVault::new(options.data.join("secrets"));
+        let detection = Arc::new(Detection { vault: Some(Arc::new(vault)), ..Detection::default() });
+        let regions = Arc::new(Regions::new(ports, options.account.clone(), detection));
         let control = regions.control(&options.region);
         let host =
             Self { control, regions, table, events, output, data: options.data, stop: CancellationToken::new(), tasks };

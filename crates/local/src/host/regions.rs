@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use control::keys::Place;
+use control::sources::Detection;
 use control::{Control, Ports};
 
 /// The most regions that requests can name; what is stored already is served whatever its region.
@@ -13,13 +14,14 @@ const MAX_REGIONS: usize = 64;
 pub struct Regions {
     ports: Ports,
     account: String,
+    detection: Arc<Detection>,
     controls: Mutex<HashMap<String, Arc<Control>>>,
 }
 
 impl Regions {
     /// Of an account, none made yet.
-    pub fn new(ports: Ports, account: String) -> Self {
-        Self { ports, account, controls: Mutex::default() }
+    pub fn new(ports: Ports, account: String, detection: Arc<Detection>) -> Self {
+        Self { ports, account, detection, controls: Mutex::default() }
     }
 
     /// The control plane of a region that something is stored for.
@@ -29,7 +31,8 @@ impl Regions {
             return control.clone();
         }
         let place = Place { account: self.account.clone(), region: region.to_owned() };
-        let control = Arc::new(Control::new(self.ports.clone(), place));
+        let control = Control::new(self.ports.clone(), place).with_detection(self.detection.clone());
+        let control = Arc::new(control);
         controls.insert(region.to_owned(), control.clone());
         control
     }
