@@ -22,7 +22,7 @@ pub enum ConfigError {
     NoRegion,
 }
 
-/// The configuration of a function: everything from the environment that Lambda sets, nothing from files or the
+/// The configuration of a function: region and credentials from the environment that Lambda sets, never from the
 /// network. `AWS_ENDPOINT_URL` is obeyed.
 ///
 /// # Errors

@@ -42,6 +42,25 @@ async fn requests_are_few() {
     }
 }
 
+/// S3 refuses an upload whose parts are not named in order, whenever they arrived.
+#[tokio::test]
+async fn parts_are_named_in_order() {
+    let Some(url) = Emulator::MiniStack.url() else { return };
+    let bucket = bucket(&url).await;
+    let front = Front::before(&url).await;
+    let store = S3Artifacts::new(&config(&front.url).await);
+    let scratch = tempfile::tempdir().unwrap();
+    let from = scratch.path().join("from");
+    std::fs::write(&from, vec![1; 31 * MIB]).unwrap();
+    // The first part to arrive is lost and sent again after the others.
+    front.next([Fate::Forward, Fate::Lose]);
+    store.store(&bucket, "key", &from).await.unwrap();
+    let requests = front.requests();
+    assert_eq!(requests.len(), 7);
+    let numbers: Vec<_> = requests[6].text().split("<PartNumber>").skip(1).map(|rest| &rest[..2]).collect();
+    assert_eq!(numbers, ["1<", "2<", "3<", "4<"]);
+}
+
 #[tokio::test]
 async fn a_broken_download_is_taken_up_again() {
     let Some(url) = Emulator::MiniStack.url() else { return };

@@ -211,6 +211,35 @@ async fn lost_answers_on_ministack() {
     lost_answers(Emulator::MiniStack).await;
 }
 
+/// Transactions in each other's way wait for each other: none is refused without a condition that failed.
+async fn crowds(emulator: Emulator) {
+    const WRITERS: u64 = 12;
+    let Some((_, table)) = before(emulator, 3).await else { return };
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 1..=WRITERS {
+        let table = table.clone();
+        writers.spawn(async move {
+            let own = put(&format!("own-{writer}"), 1, Condition::Absent);
+            table.transact(&format!("{writer}"), &[put("shared", writer, Condition::Always), own]).await
+        });
+    }
+    while let Some(answer) = writers.join_next().await {
+        answer.unwrap().unwrap();
+    }
+    let query = Query { pk: "p".into(), prefix: "own-".into(), after: None, limit: 100, backward: false };
+    assert_eq!(table.query(&query).await.unwrap().items.len() as u64, WRITERS);
+}
+
+#[tokio::test]
+async fn crowds_on_dynamodb_local() {
+    crowds(Emulator::DynamoDb).await;
+}
+
+#[tokio::test]
+async fn crowds_on_ministack() {
+    crowds(Emulator::MiniStack).await;
+}
+
 /// Every operation on small things is one request, and a page one more for each MiB.
 #[tokio::test]
 async fn requests_are_few() {
