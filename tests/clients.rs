@@ -32,6 +32,18 @@ fn boto3_drives_pipelines_from_creation_to_deletion() {
 }
 
 #[test]
+fn boto3_puts_webhooks_and_deliveries_start_pipelines() {
+    let Some(python) = python() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = served(directory.path());
+    let script = root().join("tests/clients/boto3_webhooks.py");
+    let mut webhooks = Command::new(python);
+    webhooks.arg(script).arg(&server.endpoint).arg(directory.path().join("data/credentials"));
+    let output = succeed(&mut webhooks);
+    assert!(output.trim_end().ends_with("held: deletion"), "{output}");
+}
+
+#[test]
 fn the_aws_command_line_lists_pipelines() {
     let Some(python) = python() else { return };
     let directory = tempfile::tempdir().expect("a directory");

@@ -239,6 +239,10 @@ impl CallRecord {
 
 impl Beside for CallRecord {
     fn writes(&self, changed: Option<&Changed>) -> Result<Vec<Write>, PortError> {
+        // What else follows from the same call is told by its own events.
+        if self.made.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
         let response = changed.and_then(|changed| self.response(changed));
         self.control.record_writes(&self.record(self.content(None, response)))
     }

@@ -7,11 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use api::audit::Audit;
 use api::credentials::{CredentialsFile, read_or_make_private};
 use api::events::Events;
+use api::guard::Guard;
 use api::hosts::Hosts;
+use api::policies::Policies;
 use api::regions::Regions;
 use api::secret::Secret;
+use api::throttle::{Rate, Throttle};
 use control::Control;
 use local::config::LocalConfig;
 use local::host::Host;
@@ -133,8 +137,26 @@ fn open(
         events: Some(Events::new(Arc::new(events), Secret::new(token.trim()))),
         hosts: Hosts::new(names),
         stand_ins: Some(config),
+        guard: guard(args)?,
     };
     Server::open(parts)
+}
+
+/// What stands before every operation.
+fn guard(args: &ServeArgs) -> anyhow::Result<Guard> {
+    let usual = args.data.join("policies.cedar");
+    let policies = match &args.policies {
+        Some(file) => Policies::load(file),
+        None if usual.exists() => Policies::load(&usual),
+        None => Ok(Policies::default()),
+    };
+    let policies = policies.map_err(|error| Unusable::new(format!("{:#}", anyhow::Error::from(error))))?;
+    let per_second = f64::from(args.requests_per_second);
+    Ok(Guard {
+        throttle: Throttle::new(Rate { per_second, burst: 2.0 * per_second }),
+        policies: Arc::new(policies),
+        audit: Audit::new(args.audit_reads),
+    })
 }
 
 fn told(error: api::credentials::CredentialsError) -> Unusable {

@@ -42,6 +42,8 @@ pub struct Parts {
     pub events: Option<Events>,
     /// The names it answers under.
     pub hosts: Hosts,
+    /// What stands before and behind every operation.
+    pub guard: Guard,
     /// What stands in for what: pipelines that are made and lack something are told of in the log.
     pub stand_ins: Option<LocalConfig>,
 }
@@ -62,7 +64,8 @@ impl Server {
     pub fn open(parts: Parts) -> anyhow::Result<Self> {
         let address = parts.listener.local_addr().context("cannot listen")?;
         let base_url = format!("http://{address}");
-        let api = api_of(parts.data, parts.regions, parts.credentials, parts.events, parts.hosts, base_url)?;
+        let mut api = api_of(parts.data, parts.regions, parts.credentials, parts.events, parts.hosts, base_url)?;
+        api.guard = parts.guard;
         let api = Arc::new(api);
         let shutdown = CancellationToken::new();
         let (handler, until) = (api.clone(), shutdown.clone().cancelled_owned());

@@ -35,7 +35,7 @@ pub enum TagError {
     #[error("there is no such resource")]
     NotFound,
     /// TooManyTagsException.
-    #[error("a resource may have {MAX_TAGS} tags; it would have {0}")]
+    #[error("Tag limit exceeded: a resource may have {MAX_TAGS} tags; it would have {0}")]
     TooMany(usize),
     /// InvalidTagsException.
     #[error("{0}")]
@@ -83,7 +83,7 @@ pub fn check(tags: &[(String, String)]) -> Result<StringMap, TagError> {
 /// It is reserved, or has characters that it may not have.
 pub fn check_key(key: &str) -> Result<(), TagError> {
     if key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
-        return Err(TagError::Invalid(format!("{key}: keys that begin with aws: are reserved")));
+        return Err(TagError::Invalid(format!("Not allowed to modify system tags: {key} begins with 'aws:'")));
     }
     if !key.chars().all(is_allowed) {
         return Err(TagError::Invalid(format!(

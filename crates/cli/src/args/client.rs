@@ -65,6 +65,11 @@ pub enum ClientCommand {
         after_help = "Examples:\n  penstock connection create main --provider GitHub --token-file token\n  penstock connection list\n  penstock connection delete ARN"
     )]
     Connection(ConnectionArgs),
+    /// Show who called what: changes, and what was refused
+    #[command(
+        after_help = "Examples:\n  penstock audit\n  penstock audit --refused --limit 10\n  penstock audit --operation DeletePipeline --format json"
+    )]
+    Audit(AuditArgs),
     /// Say why an execution is not moving
     #[command(after_help = "Examples:\n  penstock why web\n  penstock why web EXECUTION")]
     Why(ExecutionArgs),
@@ -391,6 +396,26 @@ pub struct ListConnectionsArgs {
 pub struct DeleteConnectionArgs {
     /// The connection's ARN
     pub arn: String,
+    /// Shared.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `penstock audit`.
+#[derive(Args, Debug)]
+pub struct AuditArgs {
+    /// Only calls of this operation, as DeletePipeline
+    #[arg(long, value_name = "OPERATION")]
+    pub operation: Option<String>,
+    /// Only calls of this principal
+    #[arg(long, value_name = "ARN")]
+    pub principal: Option<String>,
+    /// Only calls that were refused
+    #[arg(long)]
+    pub refused: bool,
+    /// At most this many, the newest first
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub limit: u32,
     /// Shared.
     #[command(flatten)]
     pub common: CommonArgs,

@@ -154,6 +154,15 @@ pub struct ServeArgs {
     /// An AWS-format credentials file, whose profiles may log in; made if absent [default: DIR/credentials]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub credentials: Option<PathBuf>,
+    /// Cedar policies that say who may do what [default: DIR/policies.cedar if it is there, else the account may all]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub policies: Option<PathBuf>,
+    /// How often a principal may call an operation, a second; twice as often at once
+    #[arg(long, value_name = "COUNT", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub requests_per_second: u32,
+    /// Record calls that only read as well
+    #[arg(long)]
+    pub audit_reads: bool,
     /// The account that ARNs and events name
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = parse_account)]
     pub account_id: String,

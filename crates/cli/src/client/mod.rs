@@ -1,6 +1,7 @@
 //! The commands that talk to a server: each builds one or a few API calls and shows their answers.
 
 mod api;
+mod audit;
 mod changes;
 mod connection;
 mod credentials;
@@ -44,6 +45,7 @@ pub fn run(command: &ClientCommand) -> anyhow::Result<Exit> {
         ClientCommand::Logs(args) => logs::logs(args),
         ClientCommand::Watch(args) => watch::watch(args),
         ClientCommand::Connection(args) => connection::connection(args),
+        ClientCommand::Audit(args) => audit::audit(args),
         ClientCommand::Why(args) => state::why(args),
     }
 }

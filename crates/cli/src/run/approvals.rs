@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::extensions::link_to;
+use api::guard::Guard;
 use api::hosts::Hosts;
 use api::regions::OneRegion;
 use control::Control;
@@ -101,6 +102,7 @@ impl Attendant {
                     events: None,
                     hosts: Hosts::loopback(),
                     stand_ins: None,
+                    guard: Guard::default(),
                 };
                 self.server.insert(Server::open(parts)?)
             }
