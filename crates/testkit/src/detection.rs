@@ -131,7 +131,7 @@ impl SourceHeads for MemoryHeads {
     }
 }
 
-/// The same changed files whatever is asked.
+/// The same changed files whatever is asked; a commit's id goes on with zeros.
 #[derive(Clone, Debug)]
 pub struct SameFiles(pub Option<Vec<String>>);
 
@@ -143,5 +143,14 @@ impl ChangedFiles for SameFiles {
         _: &RepositoryEvent,
     ) -> Result<Option<Vec<String>>, PortError> {
         Ok(self.0.clone())
+    }
+
+    async fn full_commit_id(
+        &self,
+        _: Option<&Connection>,
+        _: &RepositoryEvent,
+        short: &str,
+    ) -> Result<Option<String>, PortError> {
+        Ok(Some(format!("{short:0<40}")))
     }
 }

@@ -28,7 +28,22 @@ pub trait ChangedFiles: Send + Sync {
         connection: Option<&Connection>,
         event: &RepositoryEvent,
     ) -> Result<Option<Vec<String>>, PortError>;
+
+    /// The full id of a commit that an event names by its first digits, as Bitbucket does the head of a pull request;
+    /// none where the provider cannot tell.
+    async fn full_commit_id(
+        &self,
+        connection: Option<&Connection>,
+        event: &RepositoryEvent,
+        short: &str,
+    ) -> Result<Option<String>, PortError> {
+        let _ = (connection, event, short);
+        Ok(None)
+    }
 }
+
+/// The digits of a full commit id, in the older of git's two formats.
+const FULL_ID_DIGITS: usize = 40;
 
 /// A change of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,7 +232,10 @@ impl<'a> Asked<'a> {
             verdict = judge(watch, &self.event.change);
         }
         match verdict {
-            Verdict::Starts(_) => Ok(Some(self.begin(pointer))),
+            Verdict::Starts(_) => {
+                self.complete_head().await?;
+                Ok(Some(self.begin(pointer)))
+            }
             Verdict::NeedsFiles => {
                 received.pass(pointer, "its filters need the changed files, which nobody tells");
                 Ok(None)
@@ -249,6 +267,21 @@ impl<'a> Asked<'a> {
             }
         };
         Begin { origin: Some(origin), token, ..Begin::default() }
+    }
+
+    /// Has the head of a pull request named in full: exactly that commit runs.
+    async fn complete_head(&mut self) -> Result<(), ControlError> {
+        let RepositoryChange::PullRequest(request) = &self.event.change else { return Ok(()) };
+        let short = request.head.id.clone();
+        let Some(port) = self.control.detection().files.clone().filter(|_| short.len() < FULL_ID_DIGITS) else {
+            return Ok(());
+        };
+        if let Some(full) = port.full_commit_id(self.connection, &self.event, &short).await?
+            && let RepositoryChange::PullRequest(request) = &mut self.event.to_mut().change
+        {
+            request.head.id = full;
+        }
+        Ok(())
     }
 
     /// Asks for the changed files; whether they are known now.

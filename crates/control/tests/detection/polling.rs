@@ -1,6 +1,9 @@
 //! Sources that are looked at.
 
-use control::sources::{BranchHead, IDLE_DAYS, ObjectHead};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use control::ports::PortError;
+use control::sources::{BranchHead, IDLE_DAYS, ObjectHead, PolledSource, SourceHeads};
 use engine::triggers::Commit;
 use model::{Timestamp, TriggerType};
 use serde_json::json;
@@ -169,6 +172,45 @@ async fn a_push_between_two_looks_is_not_undone() {
     assert_eq!(world.reconcile().await, 0);
     let commits: Vec<_> = world.commits().await.into_iter().map(|(commit, _)| commit).collect();
     assert_eq!(commits, ["b"]);
+}
+
+/// Answers with what it saw before a push came by webhook.
+struct Late<'a> {
+    world: &'a World,
+    arn: &'a str,
+    looks: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl SourceHeads for Late<'_> {
+    async fn object(&self, _: &PolledSource) -> Result<Option<ObjectHead>, PortError> {
+        Ok(None)
+    }
+
+    async fn branches(&self, _: &PolledSource, _: Option<&str>) -> Result<Vec<BranchHead>, PortError> {
+        if self.looks.fetch_add(1, Ordering::SeqCst) == 1 {
+            assert_eq!(self.world.pushed(self.arn, "b..d", "2").await.started.len(), 1);
+        }
+        Ok(heads(&[("main", "b")]))
+    }
+}
+
+/// A push came while the branch was being looked at: what was seen before it is not run after it.
+#[tokio::test]
+async fn a_push_during_a_look_is_not_followed_by_an_older_commit() {
+    let world = world();
+    let arn = world.github().await;
+    let mut queued = git_pipeline("p", &arn, None);
+    queued["executionMode"] = json!("QUEUED");
+    world.create(queued).await;
+    world.heads.put_branches(vec![heads(&[("main", "a")])]);
+    world.poll().await;
+    world.pass_minutes(15);
+    let late = Late { world: &world, arn: &arn, looks: AtomicUsize::new(0) };
+    assert!(world.control.poll_sources(&late).await.unwrap().started.is_empty());
+    assert_eq!(late.looks.load(Ordering::SeqCst), 2);
+    let commits: Vec<_> = world.commits().await.into_iter().map(|(commit, _)| commit).collect();
+    assert_eq!(commits, ["d"]);
 }
 
 /// File paths cannot be judged where nobody tells the files.

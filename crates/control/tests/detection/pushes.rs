@@ -165,6 +165,17 @@ async fn pull_requests_run_the_head_and_forks_need_leave() {
     assert_eq!((origin.trigger["pull-request-id"].as_str(), origin.trigger["commit-id"].as_str()), ("12", "head"));
 }
 
+/// Bitbucket names the head of a pull request by its first digits.
+#[tokio::test]
+async fn a_short_commit_id_is_completed() {
+    let filters = json!({ "pullRequest": [{ "branches": { "includes": ["main"] } }] });
+    let world = world_with(Some(vec![]), 300);
+    let arn = world.github().await;
+    world.create(git_pipeline("p", &arn, Some(filters))).await;
+    world.tell(&arn, request(false, PullRequestEvent::Open), "1").await;
+    assert_eq!(world.commits().await[0].0, format!("{:0<40}", "head"));
+}
+
 /// A declaration goes where its events are matched: made, changed and removed in one commit with it.
 #[tokio::test]
 async fn what_starts_a_pipeline_changes_with_it() {

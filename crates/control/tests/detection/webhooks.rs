@@ -115,6 +115,21 @@ async fn a_signed_push_starts_the_pipeline_once() {
     }
 }
 
+/// Set back and pushed again: another delivery, which says the same move.
+#[tokio::test]
+async fn the_same_move_twice_is_two_pushes() {
+    let world = world();
+    let made = world.connection(Provider::GitHub, |_| {}).await;
+    let arn = world.control.connection_arn(&made.connection.id);
+    world.create(git_pipeline("p", &arn, None)).await;
+    for (time, before, after) in [(1, A, B), (2, B, A), (3, A, B)] {
+        let mut body = github_push("refs/heads/main", before, after);
+        body["repository"]["pushed_at"] = json!(time);
+        assert_eq!(world.github_sends(&made.connection.hook, "push", &body).await, Accepted::Stored);
+        assert_eq!(world.matched().await.started.len(), 1, "{time}");
+    }
+}
+
 #[tokio::test]
 async fn forged_deliveries_are_refused_without_saying_why() {
     let world = world();
