@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import statistics
 import subprocess
@@ -20,6 +21,8 @@ import time
 
 PENSTOCK = os.path.abspath(sys.argv[1])
 RUNS = 5
+# Executions behind which the last rows are measured; 0 leaves them out.
+HISTORY = int(os.environ.get("HISTORY", "10000"))
 KEY, SECRET = "AKIDBENCHMARKING", "a-secret-for-the-benchmark"
 CONNECTION = "arn:aws:codeconnections:us-east-1:123456789012:connection/11111111-2222-3333-4444-555555555555"
 local = threading.local()
@@ -71,14 +74,26 @@ def call(port, operation, **arguments):
 class Server:
     """`penstock serve` in a directory; `ready` is the seconds from its start to its line on standard output."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, data="data"):
         (directory / "credentials").write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
         (directory / "credentials").chmod(0o600)
         started = time.perf_counter()
-        self.process = subprocess.Popen([PENSTOCK, "serve", "--listen", "127.0.0.1:0", "--data", "data", "--credentials", "credentials"],
-                                        cwd=directory, stdout=subprocess.PIPE, text=True)
+        self.log = directory / f"{data}.log"
+        command = [PENSTOCK, "serve", "--listen", "127.0.0.1:0", "--data", data, "--credentials", "credentials"]
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=log, text=True,
+                                            env={**os.environ, "PENSTOCK_LOG": "info", "NO_COLOR": "1"})
         self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
         self.ready = time.perf_counter() - started
+
+    def create(self, *arguments):
+        """A pipeline; the execution that its creation starts is waited for."""
+        call(self.port, "CreatePipeline", **pipeline(*arguments))
+        while True:
+            found = call(self.port, "ListPipelineExecutions", pipelineName=arguments[0])["pipelineExecutionSummaries"]
+            if all(execution["status"] != "InProgress" for execution in found):
+                return
+            time.sleep(0.005)
 
     def run(self, name):
         execution = call(self.port, "StartPipelineExecution", name=name)["pipelineExecutionId"]
@@ -96,19 +111,29 @@ class Server:
         lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
+    def processor_seconds(self):
+        """Its own and its ended children's."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
     def end(self, how):
         self.process.send_signal(how)
         self.process.wait()
 
+    def counted(self):
+        """What a server that was ended says it did: transactions, fsyncs."""
+        last = next(line for line in reversed(self.log.read_text().splitlines()) if "closed" in line)
+        return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", last)}
 
-def many(server):
-    """200 executions of three actions each, over ten pipelines; seconds, and how long each took to its first action."""
+
+def many(server, executions=200, pipelines=10, prefix="many"):
+    """Executions started at once, over several pipelines; seconds until all have ended."""
     def start(number):
-        name = f"many{number % 10}"
+        name = f"{prefix}{number % pipelines}"
         return name, call(server.port, "StartPipelineExecution", name=name)["pipelineExecutionId"]
     started = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        handles = list(pool.map(start, range(200)))
+        handles = list(pool.map(start, range(executions)))
     for handle in handles:
         server.wait(*handle)
     return time.perf_counter() - started
@@ -160,24 +185,59 @@ def runs(directory):
 def serves(directory):
     server = Server(directory)
     for number in range(10):
-        call(server.port, "CreatePipeline", **pipeline(f"many{number}", [["a0"], ["a1"], ["a2"]], "PARALLEL"))
-    call(server.port, "CreatePipeline", **pipeline("one", [["a"]]))
+        server.create(f"many{number}", [["a0"], ["a1"], ["a2"]], "PARALLEL")
+    server.create("one", [["a"]])
     row("serve: start to end, one action", [timed(lambda: server.run("one")) for _ in range(RUNS)])
     seconds = [many(server) for _ in range(3)]
     row("serve: 200 executions of 3 actions", seconds, f"{200 / statistics.median(seconds):.0f} executions/s")
-    row("serve: one action, with that history", [timed(lambda: server.run("one")) for _ in range(RUNS)])
-    print(f"| serve: resident | {server.resident():.1f} MiB | | | after {600 * 3} actions |")
+    print(f"| serve: resident | {server.resident():.1f} MiB | | | after {600 * 3} actions |", flush=True)
+    ready(directory, server)
+
+
+def fsyncs(directory):
+    """How many fsyncs an action costs while many run: sources count as actions, too."""
+    server = Server(directory, "counted")
+    for number in range(10):
+        server.create(f"many{number}", [["a0"], ["a1"], ["a2"]], "PARALLEL")
+    before = server.processor_seconds()
+    seconds = many(server)
+    used = server.processor_seconds() - before
     server.end(signal.SIGTERM)
+    counted = server.counted()
+    actions = 10 * 4 + 200 * 4
+    syncs = counted["journal_syncs"] + counted["artifact_syncs"] + 2 * counted["checkpoints"]
+    print(f"| serve: fsyncs an action under load | {syncs / actions:.2f} | | | "
+          f"{counted['journal_syncs']} of the journal, {counted['artifact_syncs']} of artifacts, {counted['checkpoints']} checkpoints; "
+          f"{counted['transactions'] / actions:.1f} transactions an action |")
+    print(f"| serve: processor time an action under load | {used * 1000 / 800:.2f} ms | | | with its program; {seconds:.2f} s in all |", flush=True)
+
+
+def history(directory):
+    """What a long history costs: one action, and starts."""
+    server = Server(directory, "history")
+    for number in range(10):
+        server.create(f"h{number}", [["a"]], "PARALLEL")
+    server.create("one", [["a"]])
+    row("serve: one action at 10 executions", [timed(lambda: server.run("one")) for _ in range(4 * RUNS)])
+    for _ in range(HISTORY // 500):
+        many(server, 500, prefix="h")
+    row(f"serve: one action at {HISTORY:,} executions", [timed(lambda: server.run("one")) for _ in range(4 * RUNS)])
+    print(f"| serve: resident | {server.resident():.1f} MiB | | | at {HISTORY:,} executions |", flush=True)
+    ready(directory, server, "history", f" at {HISTORY:,} executions")
+
+
+def ready(directory, server, data="data", where=""):
+    """How long a start takes after each kind of end, an action having run before it."""
     for how, name in ((signal.SIGTERM, "a clean stop"), (signal.SIGKILL, "kill -9")):
-        ready = []
+        seconds = []
         for _ in range(RUNS):
-            server = Server(directory)
             server.run("one")
             server.end(how)
-            again = Server(directory)
-            ready.append(again.ready)
-            again.end(signal.SIGTERM)
-        row(f"serve: ready after {name}", ready)
+            server = Server(directory, data)
+            seconds.append(server.ready)
+        row(f"serve: ready after {name}{where}", seconds)
+    print(f"| serve: resident after a start{where} | {server.resident():.1f} MiB | | | |", flush=True)
+    server.end(signal.SIGTERM)
 
 
 with tempfile.TemporaryDirectory() as scratch:
@@ -187,3 +247,6 @@ with tempfile.TemporaryDirectory() as scratch:
     print("| what | median ms | min | max | |\n|---|--:|--:|--:|---|")
     runs(scratch)
     serves(scratch)
+    fsyncs(scratch)
+    if HISTORY:
+        history(scratch)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use model::parse::{Format, locate};
+use model::parse::{Format, Places};
 use model::{Finding, Pipeline};
 
 /// A file's declaration and its faults.
@@ -29,8 +29,12 @@ impl Checked {
         self.pipeline.is_some()
     }
 
-    /// Where a finding stands in the text, in bytes.
-    pub fn span(&self, finding: &Finding) -> Option<Range<usize>> {
-        finding.span.clone().or_else(|| locate(&self.text, &finding.path))
+    /// Each finding with its place in the text, in bytes.
+    pub fn located(&self) -> impl Iterator<Item = (&Finding, Option<Range<usize>>)> {
+        let mut places = None;
+        self.findings.iter().map(move |finding| {
+            let located = || places.get_or_insert_with(|| Places::of(&self.text)).locate(&finding.path);
+            (finding, finding.span.clone().or_else(located))
+        })
     }
 }

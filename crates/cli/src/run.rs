@@ -26,6 +26,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     ended
 }
 
+/// How many files and archives are worked on at a time; each thread keeps memory of its own.
+const BLOCKING_THREADS: usize = 16;
+
 /// What everything asynchronous runs on: two threads are enough for what only waits for programs and disks.
 ///
 /// # Errors
@@ -33,6 +36,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("cannot start the threads to work with")

@@ -14,13 +14,13 @@ const SHOWN_BYTES: usize = 240;
 const WHOLE_LINE_BYTES: usize = 64 * 1024;
 
 /// A finding as text, with its line where `span` says where it stands.
-pub fn render(file: &str, text: &str, finding: &Finding, span: Option<Range<usize>>, look: Look) -> String {
+pub fn render(file: &str, lines: &Lines<'_>, finding: &Finding, span: Option<Range<usize>>, look: Look) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
-    let Some(line) = span.and_then(|span| Line::around(text, span)) else {
+    let Some(line) = span.and_then(|span| lines.around(span)) else {
         return renderer(look).render(&[title.element(Origin::path(format!("{file} {}", finding.path)))]);
     };
     let annotation = AnnotationKind::Primary.span(line.span.clone()).label(finding.path.as_str());
@@ -40,6 +40,12 @@ fn renderer(look: Look) -> Renderer {
     base.decor_style(decor).term_width(120)
 }
 
+/// A text, and where its lines end.
+pub struct Lines<'a> {
+    text: &'a str,
+    ends: Vec<usize>,
+}
+
 /// The line that a place stands in.
 struct Line<'a> {
     text: &'a str,
@@ -53,19 +59,25 @@ struct Line<'a> {
     is_whole: bool,
 }
 
-impl<'a> Line<'a> {
-    fn around(text: &'a str, span: Range<usize>) -> Option<Self> {
+impl<'a> Lines<'a> {
+    /// The lines of a text.
+    pub fn of(text: &'a str) -> Self {
+        Self { text, ends: text.match_indices('\n').map(|(at, _)| at).collect() }
+    }
+
+    fn around(&self, span: Range<usize>) -> Option<Line<'a>> {
+        let text = self.text;
         let start = floor(text, span.start.min(text.len()));
-        let before = text.get(..start)?;
-        let from = before.rfind('\n').map_or(0, |at| at + 1);
-        let to = text.get(start..)?.find('\n').map_or(text.len(), |at| start + at);
+        let number = self.ends.partition_point(|end| *end < start);
+        let from = number.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end + 1);
+        let to = self.ends.get(number).copied().unwrap_or(text.len());
         let end = floor(text, span.end.clamp(start, to));
         let shown = clip(text, from..to, start..end);
         let line = text.get(shown.clone())?.trim_end_matches('\r');
         let local = start - shown.start..(end.min(shown.end) - shown.start).min(line.len());
-        Some(Self {
+        Some(Line {
             text: line,
-            number: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            number: number + 1,
             column: text.get(from..start)?.chars().count() + 1,
             span: if local.is_empty() { at_least_one(line, local.start) } else { local },
             is_whole: shown == (from..to),
@@ -111,7 +123,7 @@ mod tests {
     fn a_place_is_shown_with_its_line_and_column() {
         let text = "{\r\n  \"stages\": [{\"nmae\": 1}]\r\n}\n";
         let at = text.find("\"nmae\"").unwrap();
-        let shown = render("p.json", text, &finding("unknown field"), Some(at..at + 6), Look::default());
+        let shown = render("p.json", &Lines::of(text), &finding("unknown field"), Some(at..at + 6), Look::default());
         assert_eq!(
             shown,
             "error[UnknownField]: unknown field\n --> p.json:2:15\n  |\n2 |   \"stages\": [{\"nmae\": 1}]\n  |               ^^^^^^ $.stages[0].nmae"
@@ -120,7 +132,7 @@ mod tests {
 
     #[test]
     fn without_a_place_the_path_stands_for_it() {
-        let shown = render("p.json", "{}", &finding("gone"), None, Look::default());
+        let shown = render("p.json", &Lines::of("{}"), &finding("gone"), None, Look::default());
         assert_eq!(shown, "error[UnknownField]: gone\n--> p.json $.stages[0].nmae");
     }
 
@@ -129,7 +141,7 @@ mod tests {
         for length in [5_000, 500_000] {
             let text = format!("{}\"nmae\":1{}", "é".repeat(length), "x".repeat(5_000));
             let at = text.find("\"nmae\"").unwrap();
-            let shown = render("p.json", &text, &finding("unknown"), Some(at..at + 6), Look::default());
+            let shown = render("p.json", &Lines::of(&text), &finding("unknown"), Some(at..at + 6), Look::default());
             assert!(shown.contains(&format!("p.json:1:{}", length + 1)), "{shown}");
             assert!(shown.contains("^^^^^^"), "{shown}");
             assert!(shown.len() < 2_000, "{}", shown.len());
@@ -141,7 +153,7 @@ mod tests {
         let text = "é\n\nü\r\n";
         for start in 0..=text.len() + 2 {
             for end in start..=text.len() + 3 {
-                assert!(render("f", text, &finding("m"), Some(start..end), Look::default()).contains("m"));
+                assert!(render("f", &Lines::of(text), &finding("m"), Some(start..end), Look::default()).contains("m"));
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::declaration::Checked;
 use crate::exit::Exit;
 use crate::input;
 use crate::output::{ATTENTION, BAD, GOOD, Look};
-use crate::snippet;
+use crate::snippet::{self, Lines};
 
 /// One line of `--format json`.
 #[derive(Serialize)]
@@ -97,18 +97,12 @@ fn text(file: &Path, tally: &mut Tally, look: Look) -> String {
     }
 }
 
-/// How much of a file is read again to find the places of findings; behind that their paths must do.
-const LOCATED_BYTES: usize = 64 * 1024 * 1024;
-/// How many findings are shown at their place however large the file is.
-const LEAST_LOCATED: usize = 10;
-
 /// Every finding with its place in the file, an empty line after each.
 pub fn render(name: &str, checked: &Checked, look: Look) -> String {
     let mut text = String::new();
-    let located = (LOCATED_BYTES / checked.text.len().max(1)).max(LEAST_LOCATED);
-    for (place, finding) in checked.findings.iter().enumerate() {
-        let span = if place < located { checked.span(finding) } else { finding.span.clone() };
-        text.push_str(&snippet::render(name, &checked.text, finding, span, look));
+    let lines = Lines::of(&checked.text);
+    for (finding, span) in checked.located() {
+        text.push_str(&snippet::render(name, &lines, finding, span, look));
         text.push_str("\n\n");
     }
     text

@@ -15,17 +15,24 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Bytes, PortError> {
     let mut body = Vec::with_capacity(512);
     body.push(FORMAT);
     serde_json::to_writer(&mut body, value).map_err(|error| PortError::Corrupt(format!("a new item ({error})")))?;
+    // Bytes would keep the rest of the allocation as long as the item lies in memory.
+    body.shrink_to_fit();
     Ok(body.into())
 }
 
 /// Decodes what is stored; `what` names it in errors.
 pub fn decode<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, PortError> {
+    decode_as(body, || what.to_owned())
+}
+
+/// The same, where naming it costs something.
+fn decode_as<T: DeserializeOwned>(body: &[u8], what: impl Fn() -> String) -> Result<T, PortError> {
     match body.split_first() {
         Some((&FORMAT, json)) => {
-            serde_json::from_slice(json).map_err(|error| PortError::Corrupt(format!("{what} ({error})")))
+            serde_json::from_slice(json).map_err(|error| PortError::Corrupt(format!("{} ({error})", what())))
         }
-        Some((&newer, _)) if newer > FORMAT => Err(PortError::Newer(what.to_owned())),
-        Some(_) | None => Err(PortError::Corrupt(what.to_owned())),
+        Some((&newer, _)) if newer > FORMAT => Err(PortError::Newer(what())),
+        Some(_) | None => Err(PortError::Corrupt(what())),
     }
 }
 
@@ -49,15 +56,15 @@ pub fn encode_item(item: &Item) -> Result<Bytes, PortError> {
 pub fn decode_item(key: &ItemKey, body: &[u8]) -> Result<Item, PortError> {
     let what = || format!("{key:?}");
     Ok(match key {
-        ItemKey::Pipeline => Item::Pipeline(decode(body, &what())?),
-        ItemKey::Header(_) => Item::Header(decode(body, &what())?),
-        ItemKey::StagePart(..) => Item::StagePart(decode(body, &what())?),
-        ItemKey::Admission => Item::Admission(decode(body, &what())?),
-        ItemKey::SourceHead(..) => Item::SourceHead(decode(body, &what())?),
-        ItemKey::Lane(_) => Item::Lane(decode(body, &what())?),
-        ItemKey::Execution(_) => Item::Execution(decode(body, &what())?),
-        ItemKey::StageExecution(..) => Item::StageExecution(decode(body, &what())?),
-        ItemKey::Action(_) => Item::Action(decode(body, &what())?),
-        ItemKey::Success(..) => Item::Success(decode(body, &what())?),
+        ItemKey::Pipeline => Item::Pipeline(decode_as(body, what)?),
+        ItemKey::Header(_) => Item::Header(decode_as(body, what)?),
+        ItemKey::StagePart(..) => Item::StagePart(decode_as(body, what)?),
+        ItemKey::Admission => Item::Admission(decode_as(body, what)?),
+        ItemKey::SourceHead(..) => Item::SourceHead(decode_as(body, what)?),
+        ItemKey::Lane(_) => Item::Lane(decode_as(body, what)?),
+        ItemKey::Execution(_) => Item::Execution(decode_as(body, what)?),
+        ItemKey::StageExecution(..) => Item::StageExecution(decode_as(body, what)?),
+        ItemKey::Action(_) => Item::Action(decode_as(body, what)?),
+        ItemKey::Success(..) => Item::Success(decode_as(body, what)?),
     })
 }

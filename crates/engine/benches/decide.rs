@@ -18,8 +18,8 @@ use uuid::Uuid;
 const ACTIONS_A_STAGE: usize = 50;
 const ACTIONS_A_RUN_ORDER: usize = 10;
 
-fn action(number: usize, category: Category) -> Action {
-    let order = number % ACTIONS_A_STAGE / ACTIONS_A_RUN_ORDER + 1;
+fn action(number: usize, category: Category, a_run_order: usize) -> Action {
+    let order = number % ACTIONS_A_STAGE / a_run_order + 1;
     Action {
         name: format!("action-{number}").into(),
         action_type_id: ActionTypeId { category, owner: Owner::Aws, provider: "CodeBuild".into(), version: "1".into() },
@@ -41,11 +41,11 @@ fn stage(name: String, actions: Vec<Action>) -> Stage {
     Stage { name: name.into(), blockers: Vec::new(), actions, on_failure: None, on_success: None, before_entry: None }
 }
 
-fn pipeline(actions: usize) -> Pipeline {
-    let mut stages = vec![stage("Source".into(), vec![action(0, Category::Source)])];
+fn pipeline(actions: usize, a_run_order: usize) -> Pipeline {
+    let mut stages = vec![stage("Source".into(), vec![action(0, Category::Source, a_run_order)])];
     let numbers: Vec<usize> = (0..actions - 1).collect();
     for (place, chunk) in numbers.chunks(ACTIONS_A_STAGE).enumerate() {
-        let actions = chunk.iter().map(|number| action(*number, Category::Build)).collect();
+        let actions = chunk.iter().map(|number| action(*number, Category::Build, a_run_order)).collect();
         stages.push(stage(format!("Stage-{place}"), actions));
     }
     Pipeline {
@@ -71,9 +71,9 @@ struct World {
 }
 
 impl World {
-    fn new(actions: usize) -> Self {
+    fn new(actions: usize, a_run_order: usize) -> Self {
         let mut world = Self { items: HashMap::new(), work: Vec::new(), created: Vec::new(), seed: 0 };
-        let create = Create { id: PipelineId(Uuid::nil()), declaration: Box::new(pipeline(actions)) };
+        let create = Create { id: PipelineId(Uuid::nil()), declaration: Box::new(pipeline(actions, a_run_order)) };
         world.happens(What::Command(Command::Create(create)));
         world
     }
@@ -133,24 +133,36 @@ impl World {
         ActionReport::Claim(Claim { drive, inputs: Vec::new(), outputs: Vec::new(), log: None })
     }
 
-    /// Starts an execution and lets the source, and the first run order of the first stage, start.
-    fn start(&mut self) {
+    fn command() -> What {
         let trigger =
             TriggerDetail { kind: TriggerType::StartPipelineExecution, detail: "arn:aws:iam::1:user/a".into() };
-        let start = Start { trigger, origin: None, variables: Default::default(), overrides: Vec::new() };
-        self.happens(What::Command(Command::Start(start)));
-        self.finish_created();
+        What::Command(Command::Start(Start {
+            trigger,
+            origin: None,
+            variables: Default::default(),
+            overrides: Vec::new(),
+        }))
+    }
+
+    /// Starts an execution and lets the source, and the first run order of the first stage, start.
+    fn start(&mut self) {
+        self.happens(Self::command());
+        self.end_created();
+        self.go_on();
         for key in self.created.clone() {
             self.happens(What::Action(key, Self::claim(1)));
         }
     }
 
-    /// Claims and ends what was created last, and goes on.
-    fn finish_created(&mut self) {
+    /// Claims and ends what was created last.
+    fn end_created(&mut self) {
         for key in self.created.clone() {
             self.happens(What::Action(key.clone(), Self::claim(1)));
             self.happens(What::Action(key, ActionReport::Ended(Box::default())));
         }
+    }
+
+    fn go_on(&mut self) {
         for work in std::mem::take(&mut self.work) {
             self.happens(What::Work(work));
         }
@@ -159,7 +171,7 @@ impl World {
 
 /// The events measured, with what they see.
 fn events(actions: usize) -> Vec<(&'static str, Slice, Event)> {
-    let mut world = World::new(actions);
+    let mut world = World::new(actions, ACTIONS_A_RUN_ORDER);
     world.start();
     let mut measured = Vec::new();
     let Some(key) = world.created.first().cloned() else { return measured };
@@ -177,6 +189,19 @@ fn events(actions: usize) -> Vec<(&'static str, Slice, Event)> {
     measured
 }
 
+/// The decision that starts a stage of 50 parallel actions, with what it sees.
+fn starting_fifty() -> Option<(Slice, Event)> {
+    let mut world = World::new(1 + ACTIONS_A_STAGE, ACTIONS_A_STAGE);
+    world.happens(World::command());
+    world.end_created();
+    let work = world.work.first().cloned()?;
+    let event = world.event(What::Work(work));
+    let slice = world.slice(&event);
+    let Ok(Decision::Changed(changed)) = decide(&slice, &event) else { return None };
+    let fifty = |effect: &Effect| matches!(effect, Effect::Dispatch(keys) if keys.len() == ACTIONS_A_STAGE);
+    changed.effects.iter().any(fifty).then_some((slice, event))
+}
+
 fn decisions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
     for actions in [10, 100, 1_000] {
@@ -185,6 +210,14 @@ fn decisions(criterion: &mut Criterion) {
                 bencher.iter(|| decide(black_box(slice), black_box(event)));
             });
         }
+    }
+    match starting_fifty() {
+        Some((slice, event)) => {
+            group.bench_function("start 50 parallel actions", |bencher| {
+                bencher.iter(|| decide(black_box(&slice), black_box(&event)));
+            });
+        }
+        None => panic!("no decision starts 50 actions"),
     }
     group.finish();
 }

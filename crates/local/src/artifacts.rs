@@ -42,6 +42,8 @@ struct Inner {
     durability: Durability,
     directories: Directories,
     next: AtomicU64,
+    /// fsyncs of files.
+    syncs: AtomicU64,
 }
 
 impl LocalArtifacts {
@@ -58,7 +60,7 @@ impl LocalArtifacts {
         }
         fs::create_dir_all(&incoming).map_err(|error| unavailable(&incoming, &error))?;
         let directories = Directories::new(&root, durability).map_err(|error| unavailable(&root, &error))?;
-        Ok(Self(Arc::new(Inner { root, durability, directories, next: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner { root, durability, directories, next: AtomicU64::new(0), syncs: AtomicU64::new(0) })))
     }
 
     /// Where an artifact lies, or would lie.
@@ -76,6 +78,11 @@ impl LocalArtifacts {
             return Err(PortError::Invalid(format!("`{key}` is no key of an artifact")));
         }
         Ok(self.0.root.join(bucket).join(key))
+    }
+
+    /// How many times something was made durable since the store was opened; each is one fsync.
+    pub fn syncs(&self) -> u64 {
+        self.0.syncs.load(Ordering::Relaxed) + self.0.directories.syncs()
     }
 
     /// A path on the store's file system where nothing lies, to make a file that is then adopted.
@@ -178,6 +185,7 @@ impl Inner {
             file.set_permissions(Permissions::from_mode(0o444))?;
             if self.durability == Durability::Synced {
                 file.sync_all()?;
+                self.syncs.fetch_add(1, Ordering::Relaxed);
             }
             fs::rename(incoming, to)
         };

@@ -12,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive;
 use crate::commands::Ctx;
-use crate::commands::context::{Fault, time_left};
+use crate::commands::context::{Fault, now_millis, time_left};
 use crate::commands::scratch::{self, Scratch};
 use crate::commands::variables;
 use crate::config::Function;
 use crate::process::{self, ProgramEnd, ProgramSpec, base_environment};
+use crate::sign::{self, Keys, Unsigned};
 
+/// The name of its provider in `penstock.toml`.
+pub(crate) const PROVIDER: &str = "Lambda";
 /// How long a function at an endpoint may take where the action names no time: Lambda's own limit.
 const LAMBDA_LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -26,7 +29,8 @@ const LAMBDA_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// A command reads CodePipeline's job event on its standard input; exit status 0 is success. Its input artifacts lie
 /// unpacked in the directories that `PENSTOCK_INPUT_DIR_<artifact>` name, and what it leaves in those of
 /// `PENSTOCK_OUTPUT_DIR_<artifact>` becomes its output artifacts. (Characters of an artifact's name that a variable's name
-/// cannot have are underscores.) A function at an endpoint is invoked, and its answer waited for.
+/// cannot have are underscores.) A function at an endpoint, its own or the provider's, is invoked by a signed request, and its
+/// answer waited for.
 ///
 /// The outcome's error is `JobFailed`, `ConfigurationError`, `Timeout` or `Stopped`.
 pub async fn run_invoke(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken) -> Outcome {
@@ -39,23 +43,61 @@ async fn invoke(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken) ->
     let plain = plain_name(name);
     let function = ctx.config.functions.get(name).or_else(|| ctx.config.functions.get(plain));
     match function {
-        None => Err(Fault::configuration(format!(
-            "nothing stands in for the function {name}; add to {}:\n[function.\"{plain}\"]\ncommand = [\"./{plain}\"]",
-            ctx.config.shown()
-        ))),
+        None => match ctx.config.providers.get(PROVIDER) {
+            Some(endpoint) => {
+                check_provider(endpoint).map_err(Fault::configuration)?;
+                at_endpoint(endpoint, name, request, stop).await
+            }
+            None => Err(Fault::configuration(format!(
+                "nothing stands in for the function {name}; add to {}:\n[function.\"{plain}\"]\ncommand = [\"./{plain}\"]",
+                ctx.config.shown()
+            ))),
+        },
         Some(Function::Command { command, environment }) => {
             let scratch = Scratch::make(ctx, request, None).await?;
             let ended = run_command(ctx, request, command, environment, &scratch, stop).await;
             scratch.remove().await;
             ended
         }
-        Some(Function::Endpoint(url)) => {
-            let call = call(url.clone(), plain.to_owned(), event(request), time_left(request).unwrap_or(LAMBDA_LIMIT));
-            tokio::select! {
-                ended = call => ended.map(|()| Outcome::default()),
-                () = stop.cancelled() => Err(stopped()),
-            }
-        }
+        Some(Function::Endpoint(url)) => at_endpoint(url, plain, request, stop).await,
+    }
+}
+
+/// Whether functions that have no stand-in of their own can be called at `[provider."Lambda"] endpoint_url`.
+///
+/// # Errors
+/// Why not, and what would be right.
+pub(crate) fn check_provider(endpoint: &str) -> Result<(), String> {
+    let place = "[provider.\"Lambda\"] endpoint_url";
+    if endpoint == "aws" {
+        return Err(format!("{place}: this build has no client for AWS itself; give the URL of an emulator"));
+    }
+    let uri: http::Uri = endpoint.parse().map_err(|error| format!("{place}: {endpoint} is no URL: {error}"))?;
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if uri.scheme_str() == Some("http") && is_loopback {
+        return Ok(());
+    }
+    Err(format!("{place}: {endpoint} must be http:// on this machine, such as http://127.0.0.1:4566"))
+}
+
+async fn at_endpoint(
+    endpoint: &str,
+    name: &str,
+    request: &ActionRequest,
+    stop: &CancellationToken,
+) -> Result<Outcome, Fault> {
+    let call = Call {
+        endpoint: endpoint.trim_end_matches('/').to_owned(),
+        name: name.to_owned(),
+        region: variables::region(request).to_owned(),
+        event: event(request).to_string(),
+        at_most: time_left(request).unwrap_or(LAMBDA_LIMIT),
+    };
+    tokio::select! {
+        ended = call.made() => ended.map(|()| Outcome::default()),
+        () = stop.cancelled() => Err(stopped()),
     }
 }
 
@@ -180,26 +222,79 @@ fn stopped() -> Fault {
     Fault::of_end(&ProgramEnd::Stopped, "the function").unwrap_or_else(|| Fault::failed("the function was stopped"))
 }
 
-/// Invokes a function as Lambda's API does, and waits for its answer.
-async fn call(endpoint: String, name: String, event: Value, at_most: Duration) -> Result<(), Fault> {
-    let url = format!("{}/2015-03-31/functions/{name}/invocations", endpoint.trim_end_matches('/'));
-    if !url.starts_with("http://") {
-        let right = "http://, as that of an emulator on this machine";
-        return Err(Fault::configuration(format!(
-            "[function.\"{name}\"] endpoint_url: {endpoint} must begin with {right}"
-        )));
-    }
-    let answer = tokio::task::spawn_blocking(move || post(&url, &event, at_most)).await;
-    answer.map_err(|error| Fault::failed(error.to_string()))?
+/// A function's invocation, as Lambda's API has it.
+struct Call {
+    endpoint: String,
+    name: String,
+    region: String,
+    event: String,
+    at_most: Duration,
 }
 
-fn post(url: &str, event: &Value, at_most: Duration) -> Result<(), Fault> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(at_most)).http_status_as_error(false).build();
-    let sent = ureq::Agent::new_with_config(config)
-        .post(url)
-        .header("content-type", "application/json")
-        .header("x-amz-invocation-type", "RequestResponse")
-        .send(event.to_string());
+impl Call {
+    /// Makes it and waits for its answer.
+    async fn made(self) -> Result<(), Fault> {
+        if !self.endpoint.starts_with("http://") {
+            let right = "http://, as that of an emulator on this machine";
+            return Err(Fault::configuration(format!(
+                "[function.\"{}\"] endpoint_url: {} must begin with {right}",
+                self.name, self.endpoint
+            )));
+        }
+        // A thread of its own: it may wait for a quarter of an hour, and others must not wait behind it.
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let calling = std::thread::Builder::new().name("invoke".into()).spawn(move || done.send(self.post()));
+        calling.map_err(|error| Fault::failed(format!("no thread to call the function: {error}")))?;
+        answer.await.unwrap_or_else(|_| Err(Fault::failed("the call of the function broke off")))
+    }
+
+    fn post(&self) -> Result<(), Fault> {
+        let url = format!("{}/2015-03-31/functions/{}/invocations", self.endpoint, encoded(&self.name));
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(self.at_most)).http_status_as_error(false).build();
+        let mut post = ureq::Agent::new_with_config(config).post(&url);
+        let (host, path) = host_and_path(&url);
+        let unsigned = Unsigned {
+            service: "lambda",
+            region: &self.region,
+            host,
+            path,
+            headers: &[("content-type", "application/json"), ("x-amz-invocation-type", "RequestResponse")],
+            body: self.event.as_bytes(),
+            at: model::Timestamp(now_millis()),
+        };
+        for (name, value) in sign::headers(&unsigned, &keys()) {
+            post = post.header(name, value);
+        }
+        judge(&url, post.send(self.event.as_bytes()))
+    }
+}
+
+/// The keys of the environment, as the AWS command line finds them there; without, what emulators take from everybody.
+fn keys() -> Keys {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let given = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
+    let session_token = variable("AWS_SESSION_TOKEN").filter(|_| given.is_some());
+    let (access_key_id, secret_access_key) = given.unwrap_or_else(|| ("test".into(), "test".into()));
+    Keys { access_key_id, secret_access_key, session_token }
+}
+
+/// A function's name or ARN as a part of a path.
+fn encoded(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(byte).collect()
+}
+
+/// Of an `http` URL.
+fn host_and_path(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+fn judge(url: &str, sent: Result<http::Response<ureq::Body>, ureq::Error>) -> Result<(), Fault> {
     let mut answer = match sent {
         Ok(answer) => answer,
         Err(ureq::Error::Timeout(_)) => {

@@ -12,6 +12,7 @@ pub mod invoke;
 pub mod process;
 pub mod rules;
 pub mod runner;
+pub mod sign;
 pub mod sources;
 pub mod table;
 pub mod vault;

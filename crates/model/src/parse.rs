@@ -15,7 +15,7 @@ mod locate;
 mod tests;
 mod yaml;
 
-pub use locate::locate;
+pub use locate::{Places, locate};
 
 /// The most bytes that a declaration file may have. A declaration itself is at most 4 MB; this leaves room for spaces.
 pub const MAX_BYTES: usize = 16 << 20;

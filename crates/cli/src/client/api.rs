@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use local::sign;
 use model::Timestamp;
 use serde_json::Value;
 
@@ -11,7 +12,6 @@ use crate::environment;
 use crate::exit::Unusable;
 
 use super::credentials::{self, Credentials};
-use super::sign;
 use super::stored::Stored;
 
 /// CodePipeline's own operations.
@@ -133,11 +133,12 @@ impl Remote {
     fn send(&self, target: &str, input: &Value) -> Result<Value, CallError> {
         let body = input.to_string();
         let request = sign::Unsigned {
+            service: "codepipeline",
+            region: &self.region,
             host: &self.endpoint.host,
             path: &self.endpoint.path,
-            target,
+            headers: &[("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)],
             body: body.as_bytes(),
-            region: &self.region,
             at: Timestamp(jiff::Timestamp::now().as_millisecond()),
         };
         let mut builder = self.agent.post(&self.endpoint.url);

@@ -8,22 +8,7 @@ use crate::args::ConnectArgs;
 use crate::environment::variable;
 use crate::exit::Unusable;
 
-/// A pair of keys, perhaps with a session token. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The public half.
-    pub access_key_id: String,
-    /// The secret half.
-    pub secret_access_key: String,
-    /// For temporary keys.
-    pub session_token: Option<String>,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({}, ****)", self.access_key_id)
-    }
-}
+pub use local::sign::Keys as Credentials;
 
 /// The credentials file that `penstock serve` makes in its default data directory.
 const SERVED: &str = ".penstock/credentials";

@@ -7,7 +7,6 @@ mod connection;
 mod credentials;
 mod listing;
 mod logs;
-mod sign;
 mod state;
 mod stored;
 mod table;

@@ -16,23 +16,19 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// `events.jsonl` of a host.
+#[derive(Clone)]
 pub struct FileEvents {
     path: PathBuf,
-    /// Tells that there is more in the file. What it holds is not used.
-    news: broadcast::Receiver<Published>,
+    /// Tells that there is more in the file. Nobody listens between two requests: thousands of events would be kept for
+    /// a listener that does not take them.
+    news: broadcast::Sender<Published>,
     ended: CancellationToken,
-}
-
-impl Clone for FileEvents {
-    fn clone(&self) -> Self {
-        Self { path: self.path.clone(), news: self.news.resubscribe(), ended: self.ended.clone() }
-    }
 }
 
 impl FileEvents {
     /// Of a host.
     pub fn new(host: &Host) -> Self {
-        Self { path: host.data().join("events.jsonl"), news: host.events(), ended: CancellationToken::new() }
+        Self { path: host.data().join("events.jsonl"), news: host.publisher(), ended: CancellationToken::new() }
     }
 
     /// Ends every stream: else their connections would be waited for.
@@ -62,7 +58,7 @@ impl EventLog for FileEvents {
 
     async fn after(&self, number: u64, limit: usize) -> Result<Vec<Numbered>, ApiError> {
         // Subscribed before reading: what is published between the two is told.
-        let mut news = self.news.resubscribe();
+        let mut news = self.news.subscribe();
         let found = self.read(number, limit).await?;
         if !found.is_empty() {
             return Ok(found);

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use tokio::sync::oneshot;
 
@@ -23,19 +24,28 @@ pub(super) struct Directories {
     known: Mutex<HashSet<PathBuf>>,
     /// None where nothing is made durable.
     requests: Option<mpsc::Sender<Request>>,
+    /// How many fsyncs there were.
+    syncs: Arc<AtomicU64>,
 }
 
 impl Directories {
     pub(super) fn new(root: &Path, durability: Durability) -> io::Result<Self> {
+        let syncs = Arc::new(AtomicU64::new(0));
         let requests = match durability {
             Durability::Buffered => None,
             Durability::Synced => {
                 let (sender, receiver) = mpsc::channel();
-                std::thread::Builder::new().name("artifacts-sync".into()).spawn(move || serve(&receiver))?;
+                let syncs = syncs.clone();
+                std::thread::Builder::new().name("artifacts-sync".into()).spawn(move || serve(&receiver, &syncs))?;
                 Some(sender)
             }
         };
-        Ok(Self { root: root.into(), known: Mutex::default(), requests })
+        Ok(Self { root: root.into(), known: Mutex::default(), requests, syncs })
+    }
+
+    /// How many directories were made durable.
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 
     /// Makes `directory`, and says which directories got new entries by that.
@@ -68,11 +78,14 @@ impl Directories {
 }
 
 /// Takes all that wait at a time, until the store is dropped.
-fn serve(requests: &mpsc::Receiver<Request>) {
+fn serve(requests: &mpsc::Receiver<Request>, syncs: &AtomicU64) {
     while let Ok(first) = requests.recv() {
         let batch: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
         let directories: BTreeSet<&PathBuf> = batch.iter().flat_map(|request| &request.directories).collect();
-        let synced = directories.into_iter().try_for_each(|path| File::open(path).and_then(|file| file.sync_all()));
+        let synced = directories.into_iter().try_for_each(|path| {
+            syncs.fetch_add(1, Ordering::Relaxed);
+            File::open(path).and_then(|file| file.sync_all())
+        });
         for request in batch {
             let result = match &synced {
                 Ok(()) => Ok(()),

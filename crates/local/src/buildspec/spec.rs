@@ -57,8 +57,12 @@ pub(super) fn read(text: &str) -> Result<Buildspec, String> {
     if top.take("run-as").is_some() {
         reader.no_user("run-as");
     }
+    if top.take("batch").is_some() {
+        return Err(
+            "batch: batch builds cannot be run here; remove the section, or split the batch into actions".into()
+        );
+    }
     for (key, why) in [
-        ("batch", "of no meaning: the action does not set BatchEnabled"),
         ("cache", "of no meaning here"),
         ("proxy", "of no meaning here"),
         ("reports", "of no meaning here: no report is made"),

@@ -9,6 +9,7 @@ use control::ports::ActionRequest;
 use engine::Outcome;
 use tokio::sync::broadcast;
 
+use super::scratch::Places;
 use crate::artifacts::LocalArtifacts;
 use crate::config::LocalConfig;
 use crate::process::{LOG_CAP_BYTES, LogSink, OutputLine, ProgramEnd, SupervisorCommand, log_path};
@@ -30,6 +31,8 @@ pub struct Ctx {
     pub log_cap_bytes: u64,
     /// How long programs that are stopped have between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// Where programs run.
+    pub(crate) places: Places,
 }
 
 impl Ctx {
@@ -43,6 +46,7 @@ impl Ctx {
             output: None,
             log_cap_bytes: LOG_CAP_BYTES,
             grace: Duration::from_secs(2),
+            places: Places::default(),
         }
     }
 

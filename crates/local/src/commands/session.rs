@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use control::ports::ActionRequest;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Ctx, Fault, time_left};
+use super::scratch::NOTES;
 use crate::process::{self, LogSink, ProgramEnd, ProgramSpec};
 
 /// What happens when a phase has failed, after its `finally` commands and its retries.
@@ -55,6 +56,9 @@ pub(crate) struct SessionEnd {
     /// The values of the variables asked for.
     pub captured: BTreeMap<String, String>,
 }
+
+/// Where a session leaves the variables asked for.
+const CAPTURED: &str = "captured";
 
 /// A step that no plan has.
 const BEHIND_ALL: usize = 1_000_000_000;
@@ -102,14 +106,17 @@ fn quoted(text: &str) -> String {
 ///
 /// A command that leaves the shell (`exit`, or any failure under `set -e`) ends only itself: the script goes on in a new
 /// shell of the same process, with directory and exported variables as they were, and whatever runs in the background.
-fn script(plan: &Plan, file: &Path, notes: &Path, captured: &Path) -> String {
+///
+/// Its arguments are the session's directory and where to go on. It says nothing of the action, so that all that run the
+/// same commands share it.
+fn script(plan: &Plan) -> String {
     let steps = steps(plan);
-    let path = |path: &Path| quoted(&path.display().to_string());
     let mut text = format!(
-        r#"__penstock_step=${{1:-1}}; __penstock_failed=${{2:-0}}; __penstock_broken=${{3:-0}}; __penstock_tries=${{4:-0}}
+        r#"__penstock_file=$0; __penstock_dir=$1; __penstock_step=${{2:-1}}; __penstock_failed=${{3:-0}}
+__penstock_broken=${{4:-0}}; __penstock_tries=${{5:-0}}
 __penstock_at=0; __penstock_else=0; set --
 __penstock_say() {{ printf '[penstock] %s\n' "$1"; }}
-__penstock_note() {{ printf '%s\n' "$1" >> {notes}; }}
+__penstock_note() {{ printf '%s\n' "$1" >> "$__penstock_dir/{NOTES}"; }}
 __penstock_ended() {{
   if [ "$1" -eq 0 ]; then __penstock_step=$((__penstock_at + 1)); else
     __penstock_note "fail $__penstock_at $1"; __penstock_say "Command did not exit successfully: exit status $1"
@@ -120,14 +127,13 @@ __penstock_ended() {{
 __penstock_left() {{
   if [ "$__penstock_at" -gt 0 ]; then
     __penstock_ended "$1"
-    exec {shell} {file} "$__penstock_step" "$__penstock_failed" "$__penstock_broken" "$__penstock_tries"
+    exec {shell} "$__penstock_file" "$__penstock_dir" "$__penstock_step" "$__penstock_failed" \
+      "$__penstock_broken" "$__penstock_tries"
   fi
 }}
 trap '__penstock_left $?' EXIT
 while [ "$__penstock_step" -le {last} ]; do
 "#,
-        notes = path(notes),
-        file = path(file),
         shell = plan.shell,
         last = steps.len(),
     );
@@ -136,11 +142,13 @@ while [ "$__penstock_step" -le {last} ]; do
         let _ = write!(text, "if [ \"$__penstock_step\" -eq {number} ]; then\n{}\nfi\n", body(number, *step));
     }
     let _ = writeln!(text, "done\ntrap - EXIT");
-    let _ = writeln!(text, "{{ :");
-    for name in &plan.capture {
-        let _ = writeln!(text, "if [ -n \"${{{name}+set}}\" ]; then printf '%s=%s\\000' {name} \"${name}\"; fi");
+    if !plan.capture.is_empty() {
+        let _ = writeln!(text, "{{ :");
+        for name in &plan.capture {
+            let _ = writeln!(text, "if [ -n \"${{{name}+set}}\" ]; then printf '%s=%s\\000' {name} \"${name}\"; fi");
+        }
+        let _ = writeln!(text, "}} >| \"$__penstock_dir/{CAPTURED}\"");
     }
-    let _ = writeln!(text, "}} >| {}", path(captured));
     let _ = writeln!(text, "__penstock_note done; exit \"$__penstock_failed\"");
     text
 }
@@ -193,18 +201,20 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) -> SessionEnd {
     let (directory, session) = place;
-    let (file, notes, captured) = (session.join("script"), session.join("notes"), session.join("captured"));
-    if let Err(error) = fs::write(&file, script(plan, &file, &notes, &captured)) {
-        let fault = Fault::failed(format!("cannot write {}: {error}", file.display()));
-        return SessionEnd { fault: Some(fault), captured: BTreeMap::new() };
-    }
+    let script = match ctx.places.script(&ctx.data, &script(plan)) {
+        Ok(script) => script,
+        Err(error) => {
+            let fault = Fault::failed(format!("cannot write the session's script: {error}"));
+            return SessionEnd { fault: Some(fault), captured: BTreeMap::new() };
+        }
+    };
     let spec = ProgramSpec {
         data: ctx.data.clone(),
         supervisor: ctx.supervisor.clone(),
         id: request.action.id.to_string(),
         key: request.action.key.clone(),
         program: plan.shell.into(),
-        args: vec![file.display().to_string()],
+        args: vec![script.path().display().to_string(), session.display().to_string()],
         directory,
         environment,
         stdin: None,
@@ -212,8 +222,10 @@ pub(crate) async fn run(
         grace: ctx.grace,
     };
     let end = process::run(spec, log, stop).await;
-    let notes = fs::read_to_string(&notes).unwrap_or_default();
-    let captured = fs::read(&captured).map(|bytes| read_captured(&bytes)).unwrap_or_default();
+    let notes = fs::read_to_string(session.join(NOTES)).unwrap_or_default();
+    let captured =
+        if plan.capture.is_empty() { Vec::new() } else { fs::read(session.join(CAPTURED)).unwrap_or_default() };
+    let captured = read_captured(&captured);
     SessionEnd { fault: judge(plan, &end, &notes).map(|fault| fault.with_log(log)), captured }
 }
 

@@ -28,7 +28,7 @@ use crate::artifacts::{Durability, LocalArtifacts};
 use crate::config::LocalConfig;
 use crate::host::regions::Regions;
 use crate::process::{OutputLine, SupervisorCommand};
-use crate::table::{Options, RedbTable};
+use crate::table::{Options, RedbTable, Statistics};
 use crate::vault::FileVault;
 
 /// How many events and output lines a slow subscriber may lie behind before it misses some.
@@ -79,6 +79,7 @@ pub struct Host {
     control: Arc<Control>,
     regions: Arc<Regions>,
     table: Arc<RedbTable>,
+    artifacts: LocalArtifacts,
     events: broadcast::Sender<Published>,
     output: broadcast::Sender<OutputLine>,
     data: PathBuf,
@@ -155,7 +156,7 @@ impl Host {
         let runner = runner(RunnerParts {
             data: options.data.clone(),
             config: options.config.clone(),
-            artifacts,
+            artifacts: artifacts.clone(),
             supervisor: options.supervisor.clone(),
             output: output.clone(),
         });
@@ -170,8 +171,8 @@ impl Host {
         let detection = Arc::new(Detection { vault: Some(Arc::new(vault)), ..Detection::default() });
         let regions = Arc::new(Regions::new(ports, options.account.clone(), detection));
         let control = regions.control(&options.region);
-        let host =
-            Self { control, regions, table, events, output, data: options.data, stop: CancellationToken::new(), tasks };
+        let (data, stop) = (options.data, CancellationToken::new());
+        let host = Self { control, regions, table, artifacts, events, output, data, stop, tasks };
         host.start(runner, inbox, &options.event_source).await?;
         Ok(host)
     }
@@ -247,6 +248,9 @@ impl Host {
         self.tasks.wait().await;
         self.table.flush().await?;
         self.table.close().await?;
+        let Statistics { transactions, journal_syncs, checkpoints } = self.table.statistics();
+        let artifact_syncs = self.artifacts.syncs();
+        tracing::info!(transactions, journal_syncs, checkpoints, artifact_syncs, "closed");
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Which programs are running, on disk: what a host that was killed left behind is found and ended at the next start.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use engine::ActionKey;
@@ -75,43 +76,83 @@ impl Record {
     }
 }
 
-/// A record on disk; removed when dropped. It needs to survive this process, not the machine: nothing runs after a boot.
-pub(super) struct Recorded<'a> {
-    path: &'a Path,
+/// A supervisor's record on disk: one file, which bears the action execution's name as long as its program runs. A file
+/// for each program would cost more than all the rest. It needs to survive this process, not the machine: nothing runs
+/// after a boot.
+#[derive(Default)]
+pub(super) struct RecordFile(Option<Spare>);
+
+struct Spare {
     file: File,
-    record: Record,
+    /// Where it lies while nothing runs.
+    path: PathBuf,
 }
 
-impl<'a> Recorded<'a> {
-    /// Writes it.
+impl RecordFile {
+    /// Puts a record at its place.
     ///
     /// # Errors
     /// The directory is missing or the disk is full.
-    pub(super) fn new(path: &'a Path, record: Record) -> io::Result<Self> {
-        let mut recorded = Self { path, file: File::create(path)?, record };
-        recorded.write()?;
-        Ok(recorded)
+    pub(super) fn put<'a>(&'a mut self, to: &'a Path, record: Record) -> io::Result<Recorded<'a>> {
+        let spare = match self.0.take() {
+            Some(spare) => spare,
+            None => Spare::new(to, record.own.pid)?,
+        };
+        let mut line = serde_json::to_vec(&record)?;
+        line.push(b'\n');
+        spare.file.set_len(0)?;
+        spare.file.write_all_at(&line, 0)?;
+        fs::rename(&spare.path, to)?;
+        let end = line.len() as u64;
+        Ok(Recorded { path: to, place: self, spare: Some(spare), end, record })
     }
+}
 
+impl Spare {
+    fn new(beside: &Path, pid: i32) -> io::Result<Self> {
+        let path = beside.with_file_name(format!("{pid}.spare"));
+        Ok(Self { file: File::create(&path)?, path })
+    }
+}
+
+impl Drop for RecordFile {
+    fn drop(&mut self) {
+        if let Some(spare) = &self.0 {
+            // The next start removes it.
+            let _ = fs::remove_file(&spare.path);
+        }
+    }
+}
+
+/// A record at its place; taken away when dropped.
+pub(super) struct Recorded<'a> {
+    path: &'a Path,
+    place: &'a mut RecordFile,
+    spare: Option<Spare>,
+    end: u64,
+    record: Record,
+}
+
+impl Recorded<'_> {
     /// Adds the program's process group.
     ///
     /// # Errors
     /// The disk is full.
     pub(super) fn group(&mut self, group: Option<(i32, u64)>) -> io::Result<()> {
         self.record.group = group;
-        self.write()
-    }
-
-    fn write(&mut self) -> io::Result<()> {
         let mut line = serde_json::to_vec(&self.record)?;
         line.push(b'\n');
-        self.file.write_all(&line)
+        self.spare.as_ref().map_or(Ok(()), |spare| spare.file.write_all_at(&line, self.end))
     }
 }
 
 impl Drop for Recorded<'_> {
     fn drop(&mut self) {
-        // The next start looks for what it names, and finds nothing.
-        let _ = fs::remove_file(self.path);
+        let Some(spare) = self.spare.take() else { return };
+        match fs::rename(self.path, &spare.path) {
+            Ok(()) => self.place.0 = Some(spare),
+            // The next start looks for what it names, and finds nothing.
+            Err(_) => drop(fs::remove_file(self.path)),
+        }
     }
 }

@@ -19,7 +19,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::orders::{End, Host, Order, READY, Report};
 use super::procfs;
-use super::record::{Record, Recorded, Supervising};
+use super::record::{Record, RecordFile, Supervising};
 
 /// How long descendants that cannot be killed (another user's, or stuck in the kernel) are waited for.
 const GIVE_UP: Duration = Duration::from_secs(30);
@@ -47,11 +47,12 @@ fn serve(host: &Host<'_>) -> io::Result<()> {
     // Every orphan among a program's descendants becomes a child of this process.
     set_child_subreaper(Some(getpid()))?;
     let own = Supervising::this_process()?;
+    let mut records = RecordFile::default();
     host.say(&[READY])?;
     while events.wait_for_order()
         && let Some((order, output)) = host.next()?
     {
-        let report = carry_out(&order, output, &own, &mut events)
+        let report = carry_out(&order, output, (&own, &mut records), &mut events)
             .unwrap_or_else(|message| Report { end: End::NotStarted(message), left: Vec::new() });
         let mut line = serde_json::to_vec(&report)?;
         line.push(b'\n');
@@ -63,10 +64,15 @@ fn serve(host: &Host<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn carry_out(order: &Order, output: OwnedFd, own: &Supervising, events: &mut Events) -> Result<Report, String> {
+fn carry_out(
+    order: &Order,
+    output: OwnedFd,
+    (own, records): (&Supervising, &mut RecordFile),
+    events: &mut Events,
+) -> Result<Report, String> {
     let fault = |error: io::Error| format!("cannot write {}: {error}", order.record.display());
     let record = Record { own: own.clone(), group: None, id: order.id.clone(), key: order.key.clone() };
-    let mut recorded = Recorded::new(&order.record, record).map_err(fault)?;
+    let mut recorded = records.put(&order.record, record).map_err(fault)?;
     // A host that is gone has not seen the record, or will see it at its next start: either way nothing may start now.
     if events.wait(Duration::ZERO) == Wake::Stop {
         return Err("the host has gone".to_owned());

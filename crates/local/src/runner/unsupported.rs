@@ -9,7 +9,7 @@ use model::{ActionName, ActionTypeId, Category, Pipeline, Rule, Stage, StringMap
 use super::standin::StandIn;
 use crate::commands::variables::split;
 use crate::config::{LocalConfig, bucket_lines, function_lines, secret_lines, source_lines};
-use crate::invoke::plain_name;
+use crate::invoke::{PROVIDER, check_provider, plain_name};
 use crate::sources::Repository;
 
 /// An action or rule that cannot run on this machine as things are.
@@ -140,6 +140,12 @@ impl Checking<'_> {
     fn function(&mut self, function: Option<&str>) {
         let known = |name: &str| self.config.functions.contains_key(name);
         let Some(name) = function.filter(|name| !known(name) && !known(plain_name(name))) else { return };
+        if let Some(endpoint) = self.config.providers.get(PROVIDER) {
+            if let Err(reason) = check_provider(endpoint) {
+                self.say(format!("the function `{name}`, which `{}` calls: {reason}", self.name), "");
+            }
+            return;
+        }
         let what = format!("nothing stands in for the function `{name}`, which `{}` calls", self.name);
         self.say(what, function_lines(plain_name(name)));
     }

@@ -12,6 +12,7 @@ use engine::{ActionExecution, ActionKey, Outcome, Slot};
 use local::artifacts::{Durability, LocalArtifacts};
 use local::commands::Ctx;
 use local::config::LocalConfig;
+use local::process;
 use model::{
     Action, ActionExecutionId, ActionStatus, ActionTypeId, Category, EnvironmentVariable, ExecutionId, InputArtifact,
     OutputArtifact, Owner, PipelineId, StringMap, Timestamp,
@@ -81,14 +82,16 @@ impl Place {
         fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// That nothing remains but logs and artifacts.
+    /// That nothing remains but logs and artifacts: scratch directories are empty.
     pub fn assert_clean(&self) {
-        for directory in ["scratch", "running"] {
-            let left: Vec<PathBuf> = fs::read_dir(self.ctx.data.join(directory))
-                .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-                .unwrap_or_default();
-            assert!(left.is_empty(), "{left:?}");
+        let files = local::archive::tree(&process::scratch_directory(&self.ctx.data)).unwrap_or_default();
+        let is_kept = |name: &Path| name.ends_with("notes") || name.to_string_lossy().starts_with("script-");
+        let left: Vec<_> = files.iter().filter(|entry| !is_kept(&entry.name)).map(|entry| &entry.name).collect();
+        assert!(left.is_empty(), "{left:?}");
+        for entry in files.iter().filter(|entry| entry.name.ends_with("notes")) {
+            assert_eq!(fs::metadata(&entry.from).unwrap().len(), 0, "notes of an earlier session");
         }
+        assert_eq!(super::process::records(&self.ctx.data), Vec::<PathBuf>::new());
     }
 }
 

@@ -261,3 +261,47 @@ fn jiff_now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
+
+#[tokio::test]
+async fn nothing_of_a_session_is_found_by_the_next_one() {
+    let place = Place::new();
+    place.artifact("Source", &[("a", "1")]).await;
+    let hostile = [
+        "touch .hidden; mkdir -p deep/er; touch deep/er/file; chmod 500 deep/er deep; ln -s / root",
+        "touch ../beside ../src-Other; echo done >> ../notes; echo X=1 > ../captured",
+        "chmod 700 . && rm -rf \"$CODEBUILD_SRC_DIR\" && ln -s /tmp \"$CODEBUILD_SRC_DIR\"",
+        "cd .. && chmod 711 .",
+        "rm ../notes; ln -s /dev/null ../notes",
+        "rm -rf ../src; exit 1",
+    ];
+    for number in 1..=hostile.len() {
+        // Each adds to what the ones before it do.
+        run(&place, &commands(&hostile[..number]).input("Source")).await;
+        let look = wanting(commands(&["ls -A; ls -A .. | grep -v '^notes$'; stat -c %a . | tail -c 3"]), &["X"])
+            .input("Source");
+        let outcome = run(&place, &look).await;
+        assert_succeeded(&outcome);
+        assert_eq!(outcome.variables.get("X"), None);
+        assert_eq!(
+            output(&place, &look).iter().rev().take(3).rev().collect::<Vec<_>>(),
+            ["a", "src", "55"],
+            "{number}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn sessions_at_once_have_a_directory_each() {
+    let place = Place::new();
+    let here = place.path().display();
+    let script = format!(
+        "touch own {here}/$$.there; until [ $(ls {here}/*.there | wc -l) -ge 5 ]; do sleep 0.01; done; [ \"$(ls)\" = own ]"
+    );
+    let requests: Vec<ActionRequest> = (0..5).map(|_| commands(&[&script])).collect();
+    let stop = CancellationToken::new();
+    let ran = requests.iter().map(|request| run_commands(&place.ctx, request, &stop));
+    for outcome in futures::future::join_all(ran).await {
+        assert_succeeded(&outcome);
+    }
+    place.assert_clean();
+}

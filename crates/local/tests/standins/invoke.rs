@@ -127,6 +127,30 @@ fn is_whole(request: &str) -> bool {
 }
 
 #[tokio::test]
+async fn a_function_without_a_stand_in_is_called_at_the_providers_endpoint_by_a_signed_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let place = Place::with(&format!("[provider.Lambda]\nendpoint_url = \"http://{address}\"\n"));
+    let server = answer_once(listener, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnull");
+    assert_succeeded(&run(&place, &invoke("notify:live")).await);
+    let asked = server.join().unwrap();
+    assert!(asked.starts_with("POST /2015-03-31/functions/notify%3Alive/invocations HTTP/1.1\r\n"), "{asked}");
+    let scope = "/eu-west-1/lambda/aws4_request, SignedHeaders=content-type;host;x-amz-date;";
+    assert!(asked.contains("authorization: AWS4-HMAC-SHA256 Credential=") && asked.contains(scope), "{asked}");
+
+    for (endpoint, expected) in [
+        ("aws", "no client for AWS itself"),
+        ("http://192.0.2.1:4566", "must be http:// on this machine"),
+        ("https://127.0.0.1:4566", "must be http:// on this machine"),
+    ] {
+        let place = Place::with(&format!("[provider.Lambda]\nendpoint_url = \"{endpoint}\"\n"));
+        let outcome = run(&place, &invoke("notify")).await;
+        let (code, message) = failure(&outcome);
+        assert!(code == "ConfigurationError" && message.contains(expected), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_function_at_an_endpoint_is_invoked_and_its_answer_counts() {
     for (answer, fails) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnull", None),

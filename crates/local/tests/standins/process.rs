@@ -61,8 +61,14 @@ async fn run(script: &str) -> (ProgramEnd, String) {
     let data = tempfile::tempdir().unwrap();
     let sink = sink(data.path());
     let end = process::run(shell(data.path(), script), &sink, &CancellationToken::new()).await;
-    assert_eq!(fs::read_dir(data.path().join("running")).unwrap().count(), 0, "the record is removed");
+    assert_eq!(records(data.path()), Vec::<std::path::PathBuf>::new(), "the record is removed");
     (end, fs::read_to_string(data.path().join("logs/x/run.log")).unwrap())
+}
+
+/// The records of what runs.
+pub fn records(data: &Path) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(data.join("running")).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
 }
 
 /// Processes that bear this action execution's id, this binary's supervisors included.
@@ -364,7 +370,7 @@ fn host(data: &Path, script: &str) -> (std::process::Child, String) {
     until("the program is ready", || {
         fs::read_to_string(data.join("logs/x/run.log")).is_ok_and(|log| log.contains("ready"))
     });
-    let record = fs::read_dir(data.join("running")).unwrap().flatten().next().unwrap().path();
+    let record = records(data).remove(0);
     (host, record.file_stem().unwrap().to_str().unwrap().to_owned())
 }
 

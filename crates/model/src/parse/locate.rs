@@ -1,58 +1,114 @@
-//! Finds the text that a JSON path stands for, to show a finding in its file. Runs only when there is a finding.
+//! Finds the text that JSON paths stand for, to show findings in their file. Runs only when there is a finding; however
+//! many there are, the text is read once.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, Span};
 use serde_json::value::RawValue;
 
-use super::yaml::byte_span;
 use crate::place::{OwnedStep, parse_path};
 
 /// The bytes of `text` that `path` of a finding stands for: a scalar's value, or the key of what is larger; of what is
 /// not there (a missing field), the nearest that holds it. Looks into the envelope too. `None` when the text cannot be
 /// read or the path is none.
 pub fn locate(text: &str, path: &str) -> Option<Range<usize>> {
-    let steps = parse_path(path)?;
-    let enveloped: Vec<OwnedStep> =
-        std::iter::once(OwnedStep::Field("pipeline".into())).chain(steps.iter().cloned()).collect();
-    let inner = find(text, &enveloped)?;
-    let outer = find(text, &steps)?;
-    // Without an envelope nothing of the first is found; with one, `$.tags` is found whole outside only.
-    Some(if inner.depth > outer.depth { inner.range } else { outer.range })
+    Places::of(text).locate(path)
 }
 
-/// The deepest step of a path that is in a text, and how deep.
-struct Found {
-    depth: usize,
+/// Where everything in a text stands, for several findings.
+pub struct Places<'t> {
+    text: &'t str,
+    nodes: Vec<Node<'t>>,
+    /// Bytes of a mark at the text's beginning that belongs to nothing.
+    skipped: usize,
+}
+
+/// A value, by its place in the list of all; the first is the whole text.
+struct Node<'t> {
     range: Range<usize>,
+    children: Children<'t>,
 }
 
-fn find(text: &str, steps: &[OwnedStep]) -> Option<Found> {
-    let body = text.trim_start_matches('\u{FEFF}');
-    let skipped = text.len() - body.len();
-    let mut found = in_json(body, steps).or_else(|| in_yaml(body, steps))?;
-    found.range = found.range.start + skipped..found.range.end + skipped;
-    Some(found)
+enum Children<'t> {
+    None,
+    /// JSON that nobody asked about yet.
+    Unread(&'t RawValue),
+    List(Vec<usize>),
+    Fields(HashMap<String, usize>),
 }
 
-fn in_json(text: &str, steps: &[OwnedStep]) -> Option<Found> {
-    let mut value: &RawValue = serde_json::from_str(text).ok()?;
-    let mut found = Found { depth: 0, range: first_line(text, start_in(text, value)) };
-    for (depth, step) in steps.iter().enumerate() {
-        let next = match step {
-            OwnedStep::Index(index) => {
-                serde_json::from_str::<Vec<&RawValue>>(value.get()).ok().and_then(|items| items.get(*index).copied())
+impl<'t> Places<'t> {
+    /// Reads a text; JSON only as far as it is asked about.
+    pub fn of(text: &'t str) -> Self {
+        let body = text.trim_start_matches('\u{FEFF}');
+        let nodes = match serde_json::from_str::<&RawValue>(body) {
+            Ok(root) => {
+                let start = start_in(body, root);
+                vec![Node { range: first_line(body, start), children: Children::Unread(root) }]
             }
-            OwnedStep::Field(name) => serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get())
-                .ok()
-                .and_then(|fields| fields.get(name).copied()),
+            Err(_) => yaml_nodes(body),
         };
-        let Some(next) = next else { break };
-        value = next;
-        found = Found { depth: depth + 1, range: json_range(text, value, step) };
+        let skipped = text.len() - body.len();
+        Self { text: body, nodes, skipped }
     }
-    Some(found)
+
+    /// As [`locate`], in the text that it was made of.
+    pub fn locate(&mut self, path: &str) -> Option<Range<usize>> {
+        let steps = parse_path(path)?;
+        let outer = self.find(0, &steps)?;
+        let envelope = self.child(0, &OwnedStep::Field("pipeline".into()));
+        // With an envelope, `$.tags` is found whole outside only.
+        let inner = envelope.and_then(|envelope| self.find(envelope, &steps)).map(|found| (found.0 + 1, found.1));
+        let (_, node) = inner.filter(|inner| inner.0 > outer.0).unwrap_or(outer);
+        let range = &self.nodes.get(node)?.range;
+        Some(range.start + self.skipped..range.end + self.skipped)
+    }
+
+    /// The deepest step of a path that is there, and how deep.
+    fn find(&mut self, from: usize, steps: &[OwnedStep]) -> Option<(usize, usize)> {
+        self.nodes.get(from)?;
+        let mut found = (0, from);
+        for step in steps {
+            let Some(next) = self.child(found.1, step) else { break };
+            found = (found.0 + 1, next);
+        }
+        Some(found)
+    }
+
+    fn child(&mut self, of: usize, step: &OwnedStep) -> Option<usize> {
+        if let Children::Unread(value) = self.nodes.get(of)?.children {
+            let children = self.read(value);
+            self.nodes.get_mut(of)?.children = children;
+        }
+        match (&self.nodes.get(of)?.children, step) {
+            (Children::List(items), OwnedStep::Index(index)) => items.get(*index).copied(),
+            (Children::Fields(fields), OwnedStep::Field(name)) => fields.get(name).copied(),
+            (Children::None | Children::Unread(_) | Children::List(_) | Children::Fields(_), _) => None,
+        }
+    }
+
+    /// The children of a JSON value, put behind all others.
+    fn read(&mut self, value: &'t RawValue) -> Children<'t> {
+        let text = self.text;
+        let mut put = |value: &'t RawValue, step: &OwnedStep| {
+            self.nodes.push(Node { range: json_range(text, value, step), children: Children::Unread(value) });
+            self.nodes.len() - 1
+        };
+        if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value.get()) {
+            let numbered = items.into_iter().enumerate();
+            Children::List(numbered.map(|(index, item)| put(item, &OwnedStep::Index(index))).collect())
+        } else if let Ok(fields) = serde_json::from_str::<HashMap<String, &RawValue>>(value.get()) {
+            let mut places = HashMap::with_capacity(fields.len());
+            for (name, field) in fields {
+                let place = put(field, &OwnedStep::Field(name.clone()));
+                places.insert(name, place);
+            }
+            Children::Fields(places)
+        } else {
+            Children::None
+        }
+    }
 }
 
 /// Raw values are slices of the text that they were read from.
@@ -77,92 +133,106 @@ fn first_line(text: &str, start: usize) -> Range<usize> {
     start..start + line.len()
 }
 
-fn in_yaml(text: &str, steps: &[OwnedStep]) -> Option<Found> {
-    let mut walk = Walk { steps, frames: Vec::new(), best: None };
+/// Every value of a YAML text, up to where it cannot be read.
+fn yaml_nodes<'t>(text: &'t str) -> Vec<Node<'t>> {
+    let mut walk = Walk { text, characters: Characters::of(text), frames: Vec::new(), nodes: Vec::new() };
     for event in Parser::new_from_str(text) {
         let Ok((event, span)) = event else { break };
         walk.take(&event, span);
     }
-    let (depth, span, whole) = walk.best?;
-    let range = byte_span(text, span);
-    Some(Found { depth, range: if whole { range } else { first_line(text, range.start) } })
+    walk.nodes
 }
 
-struct Walk<'a> {
-    steps: &'a [OwnedStep],
+struct Walk<'t> {
+    text: &'t str,
+    characters: Characters,
     frames: Vec<Level>,
-    /// How deep, where, and whether the whole span is meant.
-    best: Option<(usize, Span, bool)>,
+    nodes: Vec<Node<'t>>,
 }
 
 /// A list or object that is not yet closed.
 struct Level {
-    /// Whether the path leads through it.
-    on_path: bool,
-    /// How many values a list has had; `None` for an object.
-    count: Option<usize>,
+    node: usize,
     /// The key of the value that comes next, with its place.
-    key: Option<(String, Span)>,
+    key: Option<(String, Range<usize>)>,
 }
 
 impl Walk<'_> {
     fn take(&mut self, event: &Event<'_>, span: Span) {
         match event {
-            Event::Scalar(text, ..) => {
-                if let Some(Level { count: None, key: key @ None, .. }) = self.frames.last_mut() {
-                    *key = Some((text.to_string(), span));
-                } else {
-                    self.arrive(span, true);
-                    self.leave();
+            Event::Scalar(text, ..) => match self.frames.last() {
+                Some(Level { node, key: None }) if matches!(self.nodes[*node].children, Children::Fields(_)) => {
+                    let key = Some((text.to_string(), self.characters.bytes(self.text, span)));
+                    if let Some(level) = self.frames.last_mut() {
+                        level.key = key;
+                    }
                 }
-            }
-            Event::Alias(_) => {
-                self.arrive(span, true);
-                self.leave();
-            }
+                Some(_) | None => drop(self.arrive(span, Children::None)),
+            },
+            Event::Alias(_) => drop(self.arrive(span, Children::None)),
             Event::SequenceStart(..) => {
-                let on_path = self.arrive(span, false);
-                self.frames.push(Level { on_path, count: Some(0), key: None });
+                let node = self.arrive(span, Children::List(Vec::new()));
+                self.frames.push(Level { node, key: None });
             }
             Event::MappingStart(..) => {
-                let on_path = self.arrive(span, false);
-                self.frames.push(Level { on_path, count: None, key: None });
+                let node = self.arrive(span, Children::Fields(HashMap::new()));
+                self.frames.push(Level { node, key: None });
             }
-            Event::SequenceEnd | Event::MappingEnd => {
-                self.frames.pop();
-                self.leave();
-            }
+            Event::SequenceEnd | Event::MappingEnd => drop(self.frames.pop()),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
         }
     }
 
-    /// Notes a value if the path leads to it.
-    fn arrive(&mut self, span: Span, scalar: bool) -> bool {
-        let depth = self.frames.len();
-        let (on_path, key) = match self.frames.last() {
-            None => (true, None),
-            Some(level) => {
-                let step = depth.checked_sub(1).and_then(|index| self.steps.get(index));
-                let here = match (step, &level.key, level.count) {
-                    (Some(OwnedStep::Field(name)), Some((key, _)), _) => name == key,
-                    (Some(OwnedStep::Index(index)), None, Some(count)) => *index == count,
-                    (_, _, _) => false,
-                };
-                (level.on_path && here, level.key.as_ref().map(|(_, span)| *span))
-            }
+    /// Notes a value; where it stands among all.
+    fn arrive(&mut self, span: Span, children: Children<'static>) -> usize {
+        let own = self.characters.bytes(self.text, span);
+        let node = self.nodes.len();
+        let mut range = match children {
+            Children::None => own,
+            Children::Unread(_) | Children::List(_) | Children::Fields(_) => first_line(self.text, own.start),
         };
-        if on_path {
-            let whole = scalar || key.is_some();
-            self.best = Some((depth, if scalar { span } else { key.unwrap_or(span) }, whole));
+        if let Some(level) = self.frames.last_mut()
+            && let Some(parent) = self.nodes.get_mut(level.node)
+        {
+            match (&mut parent.children, level.key.take()) {
+                (Children::List(items), _) => items.push(node),
+                (Children::Fields(fields), Some((name, key))) => {
+                    if !matches!(children, Children::None) {
+                        range = key;
+                    }
+                    fields.entry(name).or_insert(node);
+                }
+                (Children::None | Children::Unread(_) | Children::Fields(_), _) => {}
+            }
         }
-        on_path
+        self.nodes.push(Node { range, children });
+        node
+    }
+}
+
+/// The YAML reader counts characters; this finds their bytes.
+struct Characters {
+    /// The byte of every 256th character; none in a text where each is a byte.
+    starts: Option<Vec<usize>>,
+}
+
+impl Characters {
+    const STEP: usize = 256;
+
+    fn of(text: &str) -> Self {
+        let starts = || text.char_indices().step_by(Self::STEP).map(|(at, _)| at).collect();
+        Self { starts: (!text.is_ascii()).then(starts) }
     }
 
-    /// The value is over: the next one of this list or object comes.
-    fn leave(&mut self) {
-        if let Some(level) = self.frames.last_mut() {
-            level.key = None;
-            level.count = level.count.map(|count| count + 1);
-        }
+    fn bytes(&self, text: &str, span: Span) -> Range<usize> {
+        let start = self.byte(text, span.start.index());
+        start..self.byte(text, span.end.index()).max(start)
+    }
+
+    fn byte(&self, text: &str, index: usize) -> usize {
+        let Some(starts) = &self.starts else { return index.min(text.len()) };
+        let Some(from) = starts.get(index / Self::STEP) else { return text.len() };
+        let rest = text[*from..].char_indices().nth(index % Self::STEP);
+        rest.map_or(text.len(), |(at, _)| from + at)
     }
 }

@@ -175,6 +175,13 @@ fn paths_are_found_in_texts() {
         assert_eq!(locate(yaml, path).map(|range| &yaml[range]), Some(in_yaml), "{path}");
         assert_eq!(locate(bare, path).map(|range| &bare[range]), Some(in_yaml), "{path}");
     }
+    let (mut of_json, mut of_yaml) = (Places::of(json), Places::of(yaml));
+    for path in
+        ["$.stages[1].missing", "$.name", "$", "$.tags[0].key", "$.stages[0].actions[0]", "$.stages[1]", "$.name"]
+    {
+        assert_eq!(of_json.locate(path), locate(json, path), "{path}");
+        assert_eq!(of_yaml.locate(path), locate(yaml, path), "{path}");
+    }
     assert_eq!(locate(json, "$.tags[0].key").map(|range| &json[range]), Some("\"k\""));
     assert_eq!(locate(yaml, "$.tags[0].key").map(|range| &yaml[range]), Some("k"));
     assert_eq!(locate(json, "nonsense"), None);
