@@ -68,9 +68,15 @@ impl Served {
 
     /// The same with a data directory of another name.
     pub fn start_with(directory: &std::path::Path, data: &str) -> Self {
+        Self::start_told(directory, data, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_told(directory: &std::path::Path, data: &str, more: &[&str]) -> Self {
         use std::io::BufRead as _;
         let mut child = std::process::Command::new(penstock())
             .args(["serve", "--listen", "127.0.0.1:0", "--data", data])
+            .args(more)
             .current_dir(directory)
             .stdout(std::process::Stdio::piped())
             .spawn()

@@ -8,7 +8,7 @@ use crate::{root, step, step_with};
 
 const CARGO_DENY: &str = "0.20.2";
 /// What the tests with real clients need of PyPI.
-const CLIENTS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3"];
+const CLIENTS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3", "moto[server]==5.2.5"];
 
 /// rustfmt, clippy with warnings as errors, cargo deny.
 pub fn lint() -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ pub fn test() -> anyhow::Result<()> {
     let emulators = Emulators::start()?;
     let mut tests = Command::new("cargo");
     emulators.give_to(&mut tests);
-    let done = step_with(tests.args(["test", "--workspace"]).env("PENSTOCK_TEST_PYTHON", python));
+    let done = step_with(tests.args(["test", "--workspace"]).env("PENSTOCK_TEST_PYTHON", python).env("PENSTOCK_TEST_JAVASCRIPT", javascript()?));
     emulators.stop(done.is_err());
     done
 }
@@ -62,5 +62,23 @@ pub fn python_tools(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     step_with(Command::new(place.join("bin/python")).args(pip).args(packages))?;
     std::fs::write(mark, wanted)?;
+    Ok(place)
+}
+
+/// A folder with the packages of the JavaScript client, as pinned by `tests/clients/javascript`.
+fn javascript() -> anyhow::Result<PathBuf> {
+    let (pinned, place) = (root().join("tests/clients/javascript"), root().join(".tools/javascript"));
+    let lock = std::fs::read(pinned.join("package-lock.json"))?;
+    let mark = place.join("installed");
+    if std::fs::read(&mark).is_ok_and(|installed| installed == lock) {
+        return Ok(place);
+    }
+    std::fs::create_dir_all(&place)?;
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(pinned.join(file), place.join(file))?;
+    }
+    let arguments = ["ci", "--silent", "--no-audit", "--no-fund", "--omit-lockfile-registry-resolved"];
+    step_with(Command::new("npm").args(arguments).current_dir(&place))?;
+    std::fs::write(mark, lock)?;
     Ok(place)
 }

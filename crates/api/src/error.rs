@@ -10,6 +10,8 @@ use control::webhooks::WebhookError;
 use engine::Refusal;
 use model::shapes;
 
+const CONCURRENT: &str = "ConcurrentModificationException";
+
 /// An answer that is an error: its name, what is wrong, and its HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -63,6 +65,23 @@ impl ApiError {
     /// Something is busy: the request may be repeated as it is.
     pub fn unavailable() -> Self {
         Self::with_status("ServiceUnavailable", 503, "the request could not be carried out now: repeat it")
+    }
+
+    /// Others changed the same thing again and again: `ConcurrentModificationException`.
+    fn concurrent() -> Self {
+        Self::new(CONCURRENT, "others are changing the same thing: repeat the request")
+    }
+
+    /// The error under a name that the operation documents: some know a concurrent change as a conflict, others as none of
+    /// theirs.
+    pub(crate) fn documented_by(self, documented: &[String]) -> Self {
+        let has = |name: &str| documented.iter().any(|documented| documented == name);
+        match self.code {
+            CONCURRENT if has(CONCURRENT) => self,
+            CONCURRENT if has("ConflictException") => Self::new("ConflictException", self.message),
+            CONCURRENT => Self::unavailable(),
+            _ => self,
+        }
     }
 
     /// Too many requests: the request may be repeated later.
@@ -142,15 +161,16 @@ impl From<ControlError> for ApiError {
             ControlError::Refused(refusal) => refusal.into(),
             ControlError::Port(PortError::Throttled) => Self::throttled(),
             ControlError::Port(PortError::Invalid(why)) => Self::new("LimitExceededException", why),
-            ControlError::Port(error @ (PortError::Unavailable(_) | PortError::Conflict)) => {
+            ControlError::Port(error @ PortError::Unavailable(_)) => {
                 tracing::warn!(%error, "a port is not available");
                 Self::unavailable()
             }
+            ControlError::Port(PortError::Conflict) => Self::concurrent(),
             ControlError::Port(error) => {
                 tracing::error!(%error, "a port failed");
                 Self::internal()
             }
-            ControlError::Busy => Self::unavailable(),
+            ControlError::Busy => Self::concurrent(),
         }
     }
 }

@@ -59,6 +59,11 @@ pub async fn run(call: &Call) -> Result<Value, ApiError> {
     let operation = call.operation.as_str();
     let shape = shapes::operation(operation).ok_or_else(|| ApiError::not_implemented(operation))?;
     protocol::check(&shape.input, &call.input)?;
+    dispatch(call).await.map_err(|error| error.documented_by(&shape.errors))
+}
+
+async fn dispatch(call: &Call) -> Result<Value, ApiError> {
+    let operation = call.operation.as_str();
     match operation {
         "AcknowledgeJob" => jobs::acknowledge(call).await,
         "AcknowledgeThirdPartyJob" => jobs::acknowledge_third_party(call).await,

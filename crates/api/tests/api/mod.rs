@@ -2,6 +2,7 @@ mod action_types;
 mod audit;
 mod botocore;
 mod cbor;
+mod errors;
 mod extensions;
 mod jobs;
 mod operations;

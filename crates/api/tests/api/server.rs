@@ -106,7 +106,7 @@ pub struct Server {
     pub api: Api,
     pub control: Control,
     pub logs: Arc<TextLogs>,
-    table: Arc<MemoryTable>,
+    pub table: Arc<MemoryTable>,
     inbox: Arc<Inbox>,
     clock: Arc<ManualClock>,
     _folder: tempfile::TempDir,
