@@ -1,5 +1,6 @@
 //! The CodeStarSourceConnection source: exactly the pushed commit, by the git host's API.
 
+mod app;
 mod bitbucket;
 pub(crate) mod branches;
 mod github;
@@ -20,7 +21,7 @@ use crate::clone_ref::{self, CloneRef};
 use crate::configuration::Settings;
 use crate::fault::{Fault, code, scratch};
 use crate::objects::{Objects, Storing};
-use crate::ports::{Connection, GitHost};
+use crate::ports::{Connection, GitHost, Secret};
 use crate::registry::Provider;
 use crate::roles::Session;
 use crate::runner::{Guarantee, ProviderParts, ended};
@@ -63,6 +64,8 @@ struct Repository<'a> {
     connection: &'a Connection,
     /// `owner/name`.
     full_id: &'a str,
+    /// What opens it.
+    token: Option<Secret>,
 }
 
 #[async_trait]
@@ -78,7 +81,7 @@ impl Provider for ConnectionSource {
         let (full_id, branch) = (settings.required("FullRepositoryId")?, settings.required("BranchName")?);
         let (format, revision) = (format(settings)?, revision(request, branch)?);
         let connection = connection(parts, request).await?;
-        let repository = Repository { web: &parts.web, connection: &connection, full_id };
+        let repository = Repository::open(&parts.web, &connection, full_id, parts.clock.now()).await?;
         let commit = repository.commit(&revision).await?;
         let directory = tempfile::tempdir().map_err(|error| scratch(&error))?;
         let made = directory.path().join("artifact");
@@ -148,7 +151,16 @@ async fn connection(parts: &ProviderParts, request: &ActionRequest) -> Result<Co
     })
 }
 
-impl Repository<'_> {
+impl<'a> Repository<'a> {
+    async fn open(web: &'a Web, connection: &'a Connection, full_id: &'a str, now: Timestamp) -> Result<Self, Fault> {
+        let mut repository = Self { web, connection, full_id, token: connection.token.clone() };
+        if let (GitHost::GitHub, Some(app_id), Some(key)) = (connection.kind, &connection.app_id, &connection.token) {
+            let api = repository.api();
+            repository.token = Some(app::token(web, connection, (app_id, key), &api, full_id, now).await?);
+        }
+        Ok(repository)
+    }
+
     async fn commit(&self, revision: &Revision) -> Result<Commit, Fault> {
         let url = match self.connection.kind {
             GitHost::GitHub => github::commit_url(&self.api(), self.full_id, revision),
@@ -201,7 +213,7 @@ impl Repository<'_> {
     }
 
     async fn ask(&self, url: &str, accept: &str, what: &str) -> Result<Answer, Fault> {
-        let answer = self.web.get(url, accept, self.connection.token.as_ref()).await?;
+        let answer = self.web.get(url, accept, self.token.as_ref()).await?;
         match answer.status {
             200 => Ok(answer),
             status => Err(self.refused(status, what)),

@@ -48,7 +48,9 @@ pub struct Connection {
     pub host: String,
     /// Where its API lies, without a slash at the end, where that does not follow from the host.
     pub base_url: Option<String>,
-    /// The token that opens it; none for public repositories.
+    /// A GitHub App's id, where it acts as one.
+    pub app_id: Option<String>,
+    /// The token that opens it, or the app's private key (PEM); none for public repositories.
     pub token: Option<Secret>,
 }
 

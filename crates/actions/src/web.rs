@@ -73,12 +73,31 @@ impl Web {
         Err(Fault::Later(format!("{}: more than {REDIRECTIONS} redirections", host(&first))))
     }
 
+    /// Posts JSON to `url`. A redirection is an answer like any other.
+    pub(crate) async fn post(&self, url: &str, json: &str, token: &Secret) -> Result<Answer, Fault> {
+        let place = parse(url)?;
+        let request = Request::post(&place).header("content-type", "application/json");
+        let response = self.call(&place, request, SdkBody::from(json), "application/json", Some(token)).await?;
+        Ok(Answer { status: response.status().as_u16(), body: response.into_body() })
+    }
+
     async fn send(&self, place: &Uri, accept: &str, token: Option<&Secret>) -> Result<HttpResponse, Fault> {
-        let mut request = Request::get(place).header("user-agent", "penstock").header("accept", accept);
+        self.call(place, Request::get(place), SdkBody::empty(), accept, token).await
+    }
+
+    async fn call(
+        &self,
+        place: &Uri,
+        request: http::request::Builder,
+        body: SdkBody,
+        accept: &str,
+        token: Option<&Secret>,
+    ) -> Result<HttpResponse, Fault> {
+        let mut request = request.header("user-agent", "penstock").header("accept", accept);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {}", token.reveal()));
         }
-        let request = request.body(SdkBody::empty()).ok().and_then(|request| request.try_into().ok());
+        let request = request.body(body).ok().and_then(|request| request.try_into().ok());
         // Nothing else can be wrong: the place is a URI already. The token itself must not be shown.
         let request = request.ok_or_else(|| Fault::configuration("the connection's token is no text for a header"))?;
         let failed = |error| Fault::Unknown(format!("{}: {error}", host(place)));

@@ -124,7 +124,8 @@ impl ConnectionsByArn for Own {
             Provider::GitLab | Provider::GitLabSelfManaged => GitHost::GitLab,
             Provider::Bitbucket => GitHost::Bitbucket,
         };
-        Ok(Some(Connection { kind, host: known.host, base_url: None, token: token.map(Secret::new) }))
+        let (host, app_id, token) = (known.host, known.app_id, token.map(Secret::new));
+        Ok(Some(Connection { kind, host, base_url: None, app_id, token }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use control::sources::{BranchHead, MAX_BRANCHES};
 use engine::triggers::Commit;
+use model::Timestamp;
 use serde_json::Value;
 
 use super::{Repository, Revision, escaped_path, is_full_id, text};
@@ -19,7 +20,8 @@ pub(crate) async fn of(
     full_id: &str,
     only: Option<&str>,
 ) -> Result<Vec<BranchHead>, Fault> {
-    let repository = Repository { web, connection, full_id };
+    let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+    let repository = Repository::open(web, connection, full_id, now).await?;
     if let Some(branch) = only {
         let commit = repository.commit(&Revision::Branch(branch.to_owned())).await?;
         let commit = Commit { id: commit.id, message: Some(commit.message), ..Commit::default() };

@@ -26,7 +26,7 @@ fn request(settings: &[(&str, &str)]) -> ActionRequest {
 }
 
 fn at(kind: GitHost, host: &str) -> Connection {
-    Connection { kind, host: host.into(), base_url: None, token: Some(Secret::new("t0ken")) }
+    Connection { kind, host: host.into(), base_url: None, app_id: None, token: Some(Secret::new("t0ken")) }
 }
 
 /// A git archive of a commit.
