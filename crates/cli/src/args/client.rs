@@ -373,7 +373,7 @@ pub struct CreateConnectionArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub webhook_secret_file: Option<PathBuf>,
     /// The ARN of a connection elsewhere that pipelines name: it stands for this one
-    #[arg(long, value_name = "ARN")]
+    #[arg(long = "map", value_name = "ARN")]
     pub map_arn: Option<String>,
     /// Let pull requests from forks start pipelines: anybody can open one
     #[arg(long)]

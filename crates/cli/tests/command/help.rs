@@ -22,6 +22,7 @@ const COMMANDS: &[&str] = &[
     "watch",
     "connection",
     "why",
+    "audit",
     "doctor",
     "completions",
     "man",
