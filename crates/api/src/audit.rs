@@ -10,14 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use control::audit::Record;
 use control::ports::{PortError, Write};
 use control::{Beside, Control};
-use engine::{Change, Changed, Item};
+use engine::{ApprovalDecision, Change, Changed, Item};
 use http::header;
 use http::request::Parts;
 use model::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::approval::Link;
 use crate::error::ApiError;
+use crate::policies::LINK;
 use crate::protocol::Target;
 use crate::sigv4::Identity;
 use crate::throttle::{Rate, Throttle};
@@ -156,7 +158,7 @@ pub(crate) struct CallRecord {
     operation: String,
     extension: bool,
     input: Value,
-    source: SocketAddr,
+    source: String,
     agent: Option<String>,
     request_id: String,
     id: Uuid,
@@ -180,9 +182,35 @@ impl CallRecord {
             operation: target.operation().to_owned(),
             extension: matches!(target, Target::Extension(_)),
             input: input.clone(),
-            source,
+            source: source.ip().to_string(),
             agent: agent.map(|agent| agent.chars().take(512).collect()),
             request_id: request_id.to_owned(),
+            id: Uuid::new_v4(),
+            at: control.now(),
+            made: AtomicBool::new(false),
+        })
+    }
+
+    /// The record of a decision by a signed link: it names whom the link was made for.
+    pub(crate) fn of_link(control: &Control, link: &Link, pipeline: &str, decision: &ApprovalDecision) -> Arc<Self> {
+        let status = if decision.approved { "Approved" } else { "Rejected" };
+        // `link ID, ADDRESS, AGENT`.
+        let mut via = decision.via.as_deref().unwrap_or_default().splitn(3, ", ").skip(1);
+        let (source, agent) = (via.next().unwrap_or_default(), via.next().map(str::to_owned));
+        let principal = link.recipient.clone();
+        let identity = Identity { access_key: LINK.into(), principal, region: link.region.clone() };
+        Arc::new(Self {
+            control: control.clone(),
+            identity,
+            operation: "PutApprovalResult".into(),
+            extension: false,
+            input: json!({
+                "pipelineName": pipeline, "stageName": link.stage, "actionName": link.action, "token": "****",
+                "result": { "status": status, "summary": decision.summary },
+            }),
+            source: source.to_owned(),
+            agent,
+            request_id: link.id.to_string(),
             id: Uuid::new_v4(),
             at: control.now(),
             made: AtomicBool::new(false),
@@ -203,7 +231,7 @@ impl CallRecord {
             "eventSource": source,
             "eventName": self.operation,
             "awsRegion": place.region,
-            "sourceIPAddress": self.source.ip().to_string(),
+            "sourceIPAddress": self.source,
             "userAgent": self.agent,
             "requestParameters": bounded(mask::input(&self.operation, &self.input)),
             "responseElements": response.map(bounded),

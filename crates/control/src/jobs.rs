@@ -139,6 +139,11 @@ pub fn takes_jobs(id: &ActionTypeId) -> bool {
     }
 }
 
+/// Whether a function does actions and rules of this type: it answers the jobs that it is invoked with.
+pub fn is_function(id: &ActionTypeId) -> bool {
+    id.owner == Owner::Aws && matches!(id.provider.as_str(), "Lambda" | "LambdaInvoke")
+}
+
 /// The partition of an action type's jobs that nobody has taken.
 fn open_jobs(place: &Place, id: &ActionTypeId) -> String {
     format!("{}/{}/j/{}/{}/{}/{}", place.account, place.region, id.category, id.owner, id.provider, id.version)
@@ -157,16 +162,17 @@ fn job_sk(id: &str) -> String {
 }
 
 impl Control {
-    /// What is written with the first claim of an action that job workers do, or whose targets can be listed: its job and
-    /// the pointer from its id.
+    /// What is written with the first claim of an action that job workers or functions do, or whose targets can be listed:
+    /// the pointer from its id, and a worker's job. (A function may answer before anybody stored that it was invoked.)
     pub(crate) async fn beside_first_claim(
         &self,
         pipeline: &PipelineRef,
         action: &ActionExecution,
         declaration: &model::Action,
     ) -> Result<Vec<Write>, ControlError> {
-        let job = takes_jobs(&action.action_type);
-        if action.drive > 0 || action.is_rule() || !(job || action.action_type.category == Category::Deploy) {
+        let job = takes_jobs(&action.action_type) && !action.is_rule();
+        let found_by_id = job || is_function(&action.action_type) || action.action_type.category == Category::Deploy;
+        if action.drive > 0 || !found_by_id {
             return Ok(Vec::new());
         }
         let id = action.id.to_string();

@@ -6,7 +6,11 @@
 //! |---|---|
 //! | `ACCOUNT/REGION/p/PIPELINE-ID` | everything of one creation of a pipeline |
 //! | `ACCOUNT/REGION/names` | pipeline name → id and what a listing shows |
-//! | `ACCOUNT/REGION/e/EXTERNAL-ID` | the work's id at a provider → its action execution |
+//! | `ACCOUNT/REGION/e/EXTERNAL-ID` | the work's id at a provider, or a job's id → its action execution |
+//! | `ACCOUNT/REGION/j/TYPE` | jobs of an action type that nobody has taken |
+//! | `ACCOUNT/REGION/types` | custom action types, and what was changed of partners' |
+//! | `ACCOUNT/REGION/tags` | tags of webhooks |
+//! | `ACCOUNT/REGION/audit/DAY` | records of calls |
 //! | `ACCOUNT/w/SHARD` | work rows, by due time |
 //! | `ACCOUNT/o/SHARD` | publication rows |
 //! | `ACCOUNT/REGION/s/RESOURCE` | a source resource → the source actions that it starts |

@@ -8,6 +8,7 @@ use control::rows::PipelineRef;
 use engine::{ActionExecution, ApprovalDecision};
 
 use super::{Desk, Link, Shown, ShownRevision};
+use crate::audit::CallRecord;
 use crate::error::ApiError;
 use crate::regions::Regions;
 
@@ -61,6 +62,8 @@ impl Desk for ControlDesk {
 
     async fn decide(&self, link: &Link, action: &ActionExecution, decision: ApprovalDecision) -> Result<(), ApiError> {
         let control = self.control(link)?;
+        let record = CallRecord::of_link(&control, link, action.pipeline.as_str(), &decision);
+        let control = control.with_beside(record);
         let pipeline = PipelineRef { id: link.pipeline_id, name: action.pipeline.clone() };
         Ok(control.decide_approval(&pipeline, &action.key, &link.token, decision).await?)
     }

@@ -59,6 +59,11 @@ async fn a_link_shows_what_it_approves_and_approves_it() {
     assert_eq!(execution["pipelineExecution"]["status"], "Succeeded");
     let history = server.call("ListActionExecutions", json!({ "pipelineName": "release" })).await.unwrap();
     assert_eq!(history["actionExecutionDetails"][1]["updatedBy"], "ada@example.org");
+    let records = server.extension("ListAuditRecords", json!({ "eventName": "PutApprovalResult" })).await.unwrap();
+    let record = &records["records"][0];
+    assert_eq!(record["userIdentity"]["arn"], "ada@example.org");
+    assert_eq!(record["requestParameters"]["result"], json!({ "status": "Approved", "summary": "fine" }));
+    assert_eq!((&record["sourceIPAddress"], &record["userAgent"]), (&json!("127.0.0.1"), &json!("Browser/1.0")));
     for method in ["GET", "POST"] {
         let again = open(&server, method, &given["url"], "decision=reject").await;
         assert_eq!(again.status, 409);

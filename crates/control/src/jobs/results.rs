@@ -269,8 +269,10 @@ fn check(item: &JobItem, worker: &str, third_party: bool) -> Result<(), JobError
 
 /// A function's first job has no item: the action's external id is its id.
 fn check_function(action: &ActionExecution, id: &str, third_party: bool) -> Result<(), JobError> {
-    let function = action.action_type.category == Category::Invoke && !super::takes_jobs(&action.action_type);
-    if function && !third_party && action.external_id.as_deref() == Some(id) { Ok(()) } else { Err(JobError::NotFound) }
+    let first = action.id.to_string();
+    // Until its start is stored, an action has no external id.
+    let job = action.external_id.as_deref().unwrap_or(&first);
+    if super::is_function(&action.action_type) && !third_party && job == id { Ok(()) } else { Err(JobError::NotFound) }
 }
 
 fn ended(action: &ActionExecution) -> JobError {
@@ -302,4 +304,43 @@ fn source_revision(action: &ActionExecution, revision: Option<Revision>) -> Opti
         url: None,
         created: revision.created,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::ActionExecutionId;
+    use serde_json::json;
+
+    use super::*;
+
+    fn action(category: &str, provider: &str, external_id: Option<&str>) -> ActionExecution {
+        let id = ActionExecutionId(uuid::Uuid::from_u128(1));
+        serde_json::from_value(json!({
+            "id": id, "pipeline": "p", "version": 1, "pipeline_attempt": 1, "execution_started_at": 0,
+            "key": { "execution": id, "stage": "S", "slot": { "RunOrder": 1 }, "name": "A", "attempt": 1 },
+            "action_type": { "category": category, "owner": "AWS", "provider": provider, "version": "1" },
+            "status": "InProgress", "drive": 1, "timeout_minutes": 60, "external_id": external_id,
+            "inputs": [], "outputs": [], "started_at": 0, "updated_at": 0,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn functions_answer_the_jobs_that_they_were_invoked_with() {
+        let first = uuid::Uuid::from_u128(1).to_string();
+        for (category, provider, external_id, id, answers) in [
+            ("Invoke", "Lambda", Some(first.as_str()), first.as_str(), true),
+            ("Rule", "LambdaInvoke", Some(&first), &first, true),
+            // Before it is stored that it was invoked.
+            ("Invoke", "Lambda", None, &first, true),
+            // After a continuation token.
+            ("Invoke", "Lambda", Some("second"), "second", true),
+            ("Invoke", "Lambda", Some("second"), &first, false),
+            ("Invoke", "StepFunctions", Some("arn"), "arn", false),
+            ("Deploy", "CodeDeploy", None, &first, false),
+        ] {
+            let checked = check_function(&action(category, provider, external_id), id, false);
+            assert_eq!(checked.is_ok(), answers, "{category} {provider} {external_id:?} {id}");
+        }
+    }
 }
