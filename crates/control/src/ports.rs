@@ -107,6 +107,8 @@ impl Write {
 pub const MAX_WRITES: usize = 100;
 /// What DynamoDB counts of an item beside its key and body at most: its attributes' names and its revision.
 const ITEM_OVERHEAD_BYTES: usize = 64;
+/// The most items of one [`Table::get_many`].
+pub const MAX_READS: usize = 100;
 /// The most bytes of a transaction: keys and bodies. DynamoDB's 4 MiB.
 pub const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024 - MAX_WRITES * ITEM_OVERHEAD_BYTES;
 /// The most bytes of an item: key and body. DynamoDB's 400 KiB.
@@ -146,6 +148,16 @@ pub struct Page {
 pub trait Table: Send + Sync {
     /// One item, read consistently.
     async fn get(&self, key: &Key) -> Result<Option<Stored>, PortError>;
+
+    /// Several items, each read consistently (not all at one moment), in the order of the keys: distinct ones, at
+    /// most [`MAX_READS`]. One request where the table has such.
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, PortError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.push(self.get(key).await?);
+        }
+        Ok(found)
+    }
 
     /// A page of items, read consistently.
     async fn query(&self, query: &Query) -> Result<Page, PortError>;

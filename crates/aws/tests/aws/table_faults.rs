@@ -281,3 +281,64 @@ async fn requests_are_few() {
     assert_eq!((page.items.len(), page.more), (3, true));
     assert!(operations().len() <= 2);
 }
+
+fn keys(names: &[&str]) -> Vec<Key> {
+    names.iter().map(|name| key(name)).collect()
+}
+
+/// What a batch left undone is asked for again, and only that.
+#[tokio::test]
+async fn batches_are_finished() {
+    let (front, table) = fake(Fate::error(418, "NotExpected")).await;
+    let stored =
+        |sk: &str| json!({ "pk": { "S": "p" }, "sk": { "S": sk }, "rev": { "N": "1" }, "body": { "B": "eA==" } });
+    let at = |sk: &str| json!({ "pk": { "S": "p" }, "sk": { "S": sk } });
+    let answer = |found: &[&str], left: &[&str]| {
+        let found: Vec<_> = found.iter().map(|sk| stored(sk)).collect();
+        let left: Vec<_> = left.iter().map(|sk| at(sk)).collect();
+        let left = if left.is_empty() { json!({}) } else { json!({ "penstock": { "Keys": left } }) };
+        Fate::json(200, json!({ "Responses": { "penstock": found }, "UnprocessedKeys": left }).to_string())
+    };
+    front.next([answer(&["b"], &["c", "a"]), answer(&[], &["c", "a"]), answer(&["a"], &[])]);
+    let found = table.get_many(&keys(&["a", "b", "c"])).await.unwrap();
+    let there: Vec<_> = found.iter().map(Option::is_some).collect();
+    assert_eq!(there, [true, true, false]);
+    let asked = |request: &Request| {
+        let body: Value = serde_json::from_str(request.text()).unwrap();
+        let wanted = &body["RequestItems"]["penstock"];
+        assert_eq!(wanted["ConsistentRead"], true, "also what is asked for again is read consistently");
+        wanted["Keys"].as_array().unwrap().len()
+    };
+    assert_eq!(front.requests().iter().map(asked).collect::<Vec<_>>(), [3, 2, 2]);
+    front.next((0..20).map(|_| answer(&[], &["a"])));
+    assert!(matches!(table.get_many(&keys(&["a"])).await, Err(PortError::Throttled)));
+}
+
+/// What removes items that nothing depends on needs no transaction.
+#[tokio::test]
+async fn removals_are_cheap_and_finished() {
+    let (front, table) = fake(Fate::error(418, "NotExpected")).await;
+    let removals = |count: usize| {
+        let remove = |n| Write::Delete { key: key(&format!("{n}")), condition: Condition::Always };
+        (0..count).map(remove).collect::<Vec<_>>()
+    };
+    front.next([Fate::json(200, "{}")]);
+    table.transact("1", &removals(1)).await.unwrap();
+    let left = json!({ "penstock": [{ "DeleteRequest": { "Key": { "pk": { "S": "p" }, "sk": { "S": "3" } } } }] });
+    let left = Fate::json(200, json!({ "UnprocessedItems": left }).to_string());
+    front.next([left, Fate::json(200, "{}"), Fate::json(200, "{}")]);
+    table.transact("2", &removals(30)).await.unwrap();
+    let removed = |request: &Request| {
+        let body: Value = serde_json::from_str(request.text()).unwrap();
+        (request.operation().to_owned(), body["RequestItems"]["penstock"].as_array().map_or(1, Vec::len))
+    };
+    let expected = [("DeleteItem", 1), ("BatchWriteItem", 25), ("BatchWriteItem", 1), ("BatchWriteItem", 5)];
+    let expected = expected.map(|(operation, count)| (operation.to_owned(), count));
+    assert_eq!(front.requests().iter().map(removed).collect::<Vec<_>>(), expected);
+    // With a condition, or beside any other write, it is one transaction.
+    front.next([Fate::json(200, "{}"), Fate::json(200, "{}")]);
+    table.transact("3", &[Write::Delete { key: key("a"), condition: Condition::Present }]).await.unwrap();
+    table.transact("4", &[removals(1), vec![put("a", 1, Condition::Always)]].concat()).await.unwrap();
+    let operations: Vec<_> = front.requests().iter().map(|request| request.operation().to_owned()).collect();
+    assert_eq!(operations, ["TransactWriteItems"; 2]);
+}

@@ -41,6 +41,7 @@ pub async fn table_up_to<T: Table>(make: impl Fn() -> T, transaction_bytes: usiz
     queries::paging(&make()).await;
     queries::after_anywhere(&make()).await;
     queries::pages_of_bytes(&make()).await;
+    queries::many(&make()).await;
     queries::queries_see_writes(&make()).await;
     races::one_winner(&make()).await;
     races::counters(&make()).await;

@@ -1,9 +1,36 @@
 //! Order, prefixes, pages.
 
+use bytes::Bytes;
 use control::limits::MAX_PAGE_BYTES;
-use control::ports::{Condition, MAX_ITEM_BYTES, Query, Table};
+use control::ports::{Condition, Key, MAX_ITEM_BYTES, MAX_READS, Query, Table, Write};
 
-use super::{all, delete, fill, places, put, read, sized, walk};
+use super::{all, assert_invalid, delete, fill, key, places, put, read, sized, walk};
+
+/// Several items at once: in the order of their keys, also across partitions, and more than a page of them.
+pub(super) async fn many(table: &impl Table) {
+    fill(table, "p", &PLACES).await;
+    fill(table, "q", &["a", "z"]).await;
+    assert_eq!(table.get_many(&[]).await.unwrap(), []);
+    let mut keys: Vec<_> = PLACES.iter().rev().map(|sk| key("p", sk)).collect();
+    keys.extend([key("q", "z"), key("p", "none"), key("q", "a"), key("none", "a")]);
+    let found = table.get_many(&keys).await.unwrap();
+    assert_eq!(found.len(), keys.len());
+    for (key, found) in keys.iter().zip(found) {
+        let body = found.map(|stored| stored.body);
+        let there = key.sk != "none" && key.pk != "none";
+        assert_eq!(body.as_deref(), there.then_some(key.sk.as_bytes()), "{key:?}");
+    }
+    assert_invalid(&table.get_many(&[key("p", "a"), key("p", "")]).await, "getting a bad key among others");
+    let large: Vec<_> = (0..MAX_READS).map(|n| key("large", &format!("{n:03}"))).collect();
+    for (number, keys) in large.chunks(7).enumerate() {
+        let body = Bytes::from(vec![b'x'; MAX_ITEM_BYTES - 10]);
+        let put =
+            |key: &Key| Write::Put { key: key.clone(), revision: 7, body: body.clone(), condition: Condition::Absent };
+        table.transact(&format!("large-{number}"), &keys.iter().map(put).collect::<Vec<_>>()).await.unwrap();
+    }
+    let found = table.get_many(&large).await.unwrap();
+    assert!(found.iter().all(|found| found.as_ref().is_some_and(|stored| stored.revision == 7)), "all are found");
+}
 
 /// A partition never shows another's items, also where one's name begins with the other's.
 pub(super) async fn partitions(table: &impl Table) {
