@@ -22,7 +22,7 @@ pub use poll::{IDLE_DAYS, MAX_BRANCHES, PolledSource, Polls, RECONCILE_MINUTES};
 pub use rules::{Reconciled, Rule, RuleItem, RuleState, SourceRules};
 
 /// What change detection needs of a host, beside the ports of every use case.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Detection {
     /// Rules that bring a source's changes here, where the host has such.
     pub rules: Option<Rules>,
@@ -35,6 +35,7 @@ pub struct Detection {
 }
 
 /// Rules of source resources.
+#[derive(Clone)]
 pub struct Rules {
     /// Makes and removes them.
     pub port: Arc<dyn SourceRules>,
@@ -55,6 +56,13 @@ impl Control {
     pub fn with_detection(mut self, detection: Arc<Detection>) -> Self {
         self.detection = detection;
         self
+    }
+
+    /// The same control plane, with somebody to ask for changed files.
+    #[must_use]
+    pub fn with_files(self, files: Arc<dyn ChangedFiles>) -> Self {
+        let detection = Detection { files: Some(files), ..self.detection().clone() };
+        self.with_detection(Arc::new(detection))
     }
 
     /// What change detection needs.

@@ -3,6 +3,7 @@
 mod accept;
 mod bitbucket;
 mod filters;
+mod forgetting;
 mod github;
 mod gitlab;
 mod matching;
@@ -13,6 +14,7 @@ use model::{ActionName, PipelineName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use accept::{Accepted, Delivery, MAX_WEBHOOK_BYTES};
+pub use forgetting::KEPT_DAYS;
 pub use registry::{MAX_WEBHOOKS, NewWebhook, WebhookError};
 
 /// What a URL's hook is.

@@ -115,6 +115,31 @@ async fn a_signed_push_starts_the_pipeline_once() {
     }
 }
 
+#[tokio::test]
+async fn deliveries_are_forgotten_and_still_start_nothing_twice() {
+    let world = world();
+    let made = world.connection(Provider::GitHub, |_| {}).await;
+    let arn = world.control.connection_arn(&made.connection.id);
+    world.create(git_pipeline("p", &arn, None)).await;
+    world.create(pipeline("q", "S3", s3(json!({})))).await;
+    let open = world.put(|new| new.target_pipeline = "q".into()).await.unwrap();
+    let body = github_push("refs/heads/main", A, B);
+    let send = async || world.github_sends(&made.connection.hook, "push", &body).await;
+    assert_eq!(send().await, Accepted::Stored);
+    for n in 0..100 {
+        world.accept(&open, &[], format!("{{\"n\":{n}}}").as_bytes(), PEER).await;
+    }
+    world.matched().await;
+    world.pass_minutes(29 * 24 * 60);
+    assert_eq!(world.control.forget_deliveries().await.unwrap(), 0);
+    assert_eq!(send().await, Accepted::Repeated);
+    world.pass_minutes(2 * 24 * 60);
+    assert_eq!(world.control.forget_deliveries().await.unwrap(), 101);
+    assert_eq!(send().await, Accepted::Stored);
+    let again = world.matched().await;
+    assert_eq!((again.started.len(), again.repeated), (0, 1));
+}
+
 /// Set back and pushed again: another delivery, which says the same move.
 #[tokio::test]
 async fn the_same_move_twice_is_two_pushes() {
