@@ -81,6 +81,14 @@ def commands(name, *lines, **more):
                  "inputArtifacts": [{"name": "Code"}]}, **more)
 
 
+def created(pipeline):
+    """Creates a pipeline; the execution that this starts."""
+    cp.create_pipeline(pipeline=pipeline)
+    [only] = cp.list_pipeline_executions(pipelineName=pipeline["name"])["pipelineExecutionSummaries"]
+    assert only["trigger"]["triggerType"] == "CreatePipeline", only
+    return only["pipelineExecutionId"]
+
+
 def action_types():
     made = cp.create_custom_action_type(
         category="Build", provider="Builder", version="1",
@@ -179,10 +187,9 @@ def jobs():
         "name": "Make", "actionTypeId": kind("Build", "Builder", "Custom"), "namespace": "Made",
         "configuration": {"Project": "web"}, "inputArtifacts": [{"name": "Code"}]}]}
     deploy = {"name": "Use", "actions": [commands("Use", "echo image=#{Made.Image}")]}
-    cp.create_pipeline(pipeline=declaration("built", build, deploy))
     worker = Worker()
     worker.start()
-    execution = cp.start_pipeline_execution(name="built")["pipelineExecutionId"]
+    execution = created(declaration("built", build, deploy))
     wait(lambda: worker.error or status("built", execution) == "Succeeded")
     assert not worker.error, worker.error
     first, second = worker.seen
@@ -232,8 +239,7 @@ def rollbacks():
              "beforeEntry": {"conditions": [{"result": "FAIL", "rules": [{
                  "name": "OnMain", "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1"},
                  "configuration": {"Variable": "#{Src.BranchName}", "Value": "#{variables.branch}", "Operator": "EQ"}}]}]}}
-    cp.create_pipeline(pipeline=declaration("ruled", stage, variables=[{"name": "branch", "defaultValue": "main"}]))
-    first = cp.start_pipeline_execution(name="ruled")["pipelineExecutionId"]
+    first = created(declaration("ruled", stage, variables=[{"name": "branch", "defaultValue": "main"}]))
     wait(lambda: status("ruled", first) == "Succeeded")
     rules = [r for page in cp.get_paginator("list_rule_executions").paginate(pipelineName="ruled", PaginationConfig={"PageSize": 1})
              for r in page["ruleExecutionDetails"]]
@@ -272,8 +278,7 @@ def deployed():
     """The id of a deploy action's execution."""
     deploy = {"name": "Ship", "actions": [{"name": "Upload", "actionTypeId": kind("Deploy", "S3"),
               "configuration": {"BucketName": "out", "Extract": "true"}, "inputArtifacts": [{"name": "Code"}]}]}
-    cp.create_pipeline(pipeline=declaration("shipped", deploy))
-    execution = cp.start_pipeline_execution(name="shipped")["pipelineExecutionId"]
+    execution = created(declaration("shipped", deploy))
     wait(lambda: status("shipped", execution) in ("Succeeded", "Failed"))
     return cp.list_action_executions(pipelineName="shipped")["actionExecutionDetails"][0]["actionExecutionId"]
 

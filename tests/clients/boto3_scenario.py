@@ -69,13 +69,19 @@ def status(cp, name, execution):
     return cp.get_pipeline_execution(pipelineName=name, pipelineExecutionId=execution)["pipelineExecution"]["status"]
 
 
+def created(cp, pipeline):
+    """Creates a pipeline; the execution that this starts."""
+    cp.create_pipeline(pipeline=pipeline)
+    [only] = cp.list_pipeline_executions(pipelineName=pipeline["name"])["pipelineExecutionSummaries"]
+    assert only["trigger"]["triggerType"] == "CreatePipeline", only
+    return only["pipelineExecutionId"]
+
+
 def approvals(cp):
-    cp.create_pipeline(pipeline=declaration("gated"))
+    first = created(cp, declaration("gated"))
     got = cp.get_pipeline(name="gated")
     assert got["pipeline"]["version"] == 1, got
     assert got["metadata"]["pipelineArn"].endswith(":gated"), got
-    first = cp.start_pipeline_execution(name="gated", clientRequestToken="once")["pipelineExecutionId"]
-    assert cp.start_pipeline_execution(name="gated", clientRequestToken="once")["pipelineExecutionId"] == first
 
     def pending():
         for stage in cp.get_pipeline_state(name="gated")["stageStates"]:
@@ -97,11 +103,13 @@ def approvals(cp):
     assert made["output"]["outputVariables"]["GREETING"] == "hello-main", made
     assert made["input"]["inputArtifacts"][0]["s3location"]["bucket"] == "artifacts", made
     assert by_name["Approve"]["input"]["resolvedConfiguration"]["CustomData"] == "hello-main", by_name["Approve"]
+    second = cp.start_pipeline_execution(name="gated", clientRequestToken="once")["pipelineExecutionId"]
+    assert second != first
+    assert cp.start_pipeline_execution(name="gated", clientRequestToken="once")["pipelineExecutionId"] == second
 
 
 def failures(cp):
-    cp.create_pipeline(pipeline=declaration("failing", approval=False, command="test -e /nonexistent/flag"))
-    execution = cp.start_pipeline_execution(name="failing")["pipelineExecutionId"]
+    execution = created(cp, declaration("failing", approval=False, command="test -e /nonexistent/flag"))
     wait(lambda: status(cp, "failing", execution) == "Failed")
     cp.retry_stage_execution(pipelineName="failing", stageName="Build", pipelineExecutionId=execution, retryMode="FAILED_ACTIONS")
     attempts = lambda: [d for d in cp.list_action_executions(pipelineName="failing")["actionExecutionDetails"] if d["actionName"] == "Make"]
@@ -115,8 +123,7 @@ def failures(cp):
 
 
 def stops(cp):
-    cp.create_pipeline(pipeline=declaration("slow", approval=False, command="sleep 30"))
-    execution = cp.start_pipeline_execution(name="slow")["pipelineExecutionId"]
+    execution = created(cp, declaration("slow", approval=False, command="sleep 30"))
     wait(lambda: any(stage.get("latestExecution", {}).get("status") == "InProgress" and stage["stageName"] == "Build"
                      for stage in cp.get_pipeline_state(name="slow")["stageStates"]))
     cp.stop_pipeline_execution(pipelineName="slow", pipelineExecutionId=execution, abandon=True, reason="enough")
@@ -125,7 +132,8 @@ def stops(cp):
 
 
 def transitions(cp):
-    cp.create_pipeline(pipeline=declaration("held", approval=False))
+    first = created(cp, declaration("held", approval=False))
+    wait(lambda: status(cp, "held", first) == "Succeeded")
     where = dict(pipelineName="held", stageName="Build", transitionType="Inbound")
     cp.disable_stage_transition(**where, reason="frozen")
     execution = cp.start_pipeline_execution(name="held")["pipelineExecutionId"]
@@ -141,7 +149,7 @@ def listings(cp):
         execution = cp.start_pipeline_execution(name="held")["pipelineExecutionId"]
         wait(lambda: status(cp, "held", execution) == "Succeeded")
     pages = list(cp.get_paginator("list_pipeline_executions").paginate(pipelineName="held", PaginationConfig={"PageSize": 2}))
-    assert [len(page["pipelineExecutionSummaries"]) for page in pages] == [2, 2], pages
+    assert [len(page["pipelineExecutionSummaries"]) for page in pages] == [2, 2, 1], pages
     names = [p["name"] for page in cp.get_paginator("list_pipelines").paginate() for p in page["pipelines"]]
     assert names == sorted(names) and {"gated", "failing", "slow", "held"} <= set(names), names
     refused("PipelineNameInUseException", cp.create_pipeline, pipeline=declaration("held"))
@@ -154,8 +162,7 @@ def listings(cp):
 def regions(cp):
     other = client("eu-west-1")
     assert other.list_pipelines()["pipelines"] == []
-    other.create_pipeline(pipeline=declaration("held", approval=False))
-    execution = other.start_pipeline_execution(name="held")["pipelineExecutionId"]
+    execution = created(other, declaration("held", approval=False))
     wait(lambda: status(other, "held", execution) == "Succeeded")
 
 
@@ -163,8 +170,7 @@ def deletion(cp):
     cp.delete_pipeline(name="held")
     cp.delete_pipeline(name="held")
     refused("PipelineNotFoundException", cp.get_pipeline, name="held")
-    cp.create_pipeline(pipeline=declaration("held", approval=False))
-    assert cp.list_pipeline_executions(pipelineName="held")["pipelineExecutionSummaries"] == []
+    created(cp, declaration("held", approval=False))
 
 
 cp = client()

@@ -52,7 +52,9 @@ def signed(body, digest="sha256"):
 
 
 def executions():
-    return cp.list_pipeline_executions(pipelineName="hooked")["pipelineExecutionSummaries"]
+    """But the one that the pipeline's creation started."""
+    found = cp.list_pipeline_executions(pipelineName="hooked")["pipelineExecutionSummaries"]
+    return [execution for execution in found if execution["trigger"]["triggerType"] != "CreatePipeline"]
 
 
 cp.create_pipeline(pipeline={

@@ -44,11 +44,18 @@ pub struct Means {
     pub page_tokens: PageTokens,
     /// Lets job workers reach artifacts.
     pub artifact_credentials: Arc<dyn ArtifactCredentials>,
+    /// Whether the creation of a pipeline starts its first execution, as CodePipeline's does (user guide, "Start a
+    /// pipeline").
+    pub starts_created: bool,
 }
 
 impl Means {
     /// With a key that only this service knows, and artifacts that are not in S3.
     pub fn new(key: impl Into<String>) -> Self {
-        Self { page_tokens: PageTokens::new(key), artifact_credentials: Arc::new(NoArtifactCredentials) }
+        Self {
+            page_tokens: PageTokens::new(key),
+            artifact_credentials: Arc::new(NoArtifactCredentials),
+            starts_created: false,
+        }
     }
 }

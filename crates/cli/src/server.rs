@@ -142,7 +142,7 @@ fn api_of(
     let keys = Arc::new(KeyFile::load_or_make(&data.join("approval-keys"))?);
     let page_token_key = read_or_make_private(&data.join("page-token-key"), || Ok(random_key()))?;
     Ok(Api {
-        means: Arc::new(Means::new(page_token_key.trim())),
+        means: Arc::new(Means { starts_created: true, ..Means::new(page_token_key.trim()) }),
         guard: Guard::default(),
         approvals: Approvals::new(Arc::new(ControlDesk(regions.clone())), keys),
         regions,

@@ -38,7 +38,7 @@ async fn commands(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken) 
     let log = ctx.open_log(request, &declared.secrets)?;
     let scratch = Scratch::make(ctx, request, request.action.inputs.first()).await?;
     let ended = in_scratch(ctx, request, &declared, &scratch, &log, stop).await;
-    scratch.remove().await;
+    scratch.remove();
     ended
 }
 

@@ -56,7 +56,7 @@ async fn invoke(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken) ->
         Some(Function::Command { command, environment }) => {
             let scratch = Scratch::make(ctx, request, None).await?;
             let ended = run_command(ctx, request, command, environment, &scratch, stop).await;
-            scratch.remove().await;
+            scratch.remove();
             ended
         }
         Some(Function::Endpoint(url)) => at_endpoint(url, plain, request, stop).await,

@@ -1,6 +1,8 @@
 //! CreatePipeline, UpdatePipeline, GetPipeline, ListPipelines, DeletePipeline.
 
 use control::pipelines::StoredPipeline;
+use engine::{Start, TriggerDetail};
+use model::{PipelineName, StringMap, TriggerType};
 use serde_json::{Value, json};
 use wire::pipelines::Times;
 
@@ -13,11 +15,27 @@ const MAX_PAGE: usize = 1000;
 pub(super) async fn create(call: &Call) -> Result<Value, ApiError> {
     let tags = tags::given(&call.input["tags"])?;
     let created = call.control.create_tagged_pipeline(declared::pipeline(call).await?, &tags).await?;
+    if call.means.starts_created {
+        start_created(call, &created.declaration.name).await;
+    }
     let mut output = json!({ "pipeline": shown(created) });
     if !tags.is_empty() {
         output["tags"] = json!(tags::shown(&tags));
     }
     Ok(output)
+}
+
+/// Starts the first execution. What keeps it from starting (a variable that has no default) is no fault of the creation.
+async fn start_created(call: &Call, name: &PipelineName) {
+    let start = Start {
+        trigger: TriggerDetail { kind: TriggerType::CreatePipeline, detail: call.principal.clone() },
+        origin: None,
+        variables: StringMap::new(),
+        overrides: Vec::new(),
+    };
+    if let Err(error) = call.control.start_pipeline_execution(name, start, None).await {
+        tracing::warn!(%name, %error, "the pipeline was created, but its first execution does not start");
+    }
 }
 
 pub(super) async fn update(call: &Call) -> Result<Value, ApiError> {
@@ -33,7 +51,11 @@ pub(super) async fn get(call: &Call) -> Result<Value, ApiError> {
         ApiError::new("PipelineVersionNotFoundException", format!("the pipeline {name} has no such version"))
     })?;
     let times = Times { created: found.created_at, updated: found.updated_at };
-    Ok(json!({ "pipeline": shown(found), "metadata": wire::pipelines::metadata(&name, times, &call.place()) }))
+    let mut metadata = wire::pipelines::metadata(&name, times, &call.place());
+    if let Some(at) = call.control.polling_disabled_at(found.id).await? {
+        metadata["pollingDisabledAt"] = json!(at.as_epoch_seconds());
+    }
+    Ok(json!({ "pipeline": shown(found), "metadata": metadata }))
 }
 
 pub(super) async fn list(call: &Call) -> Result<Value, ApiError> {

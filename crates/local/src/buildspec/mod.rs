@@ -45,7 +45,7 @@ async fn codebuild(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken)
     let primary = primary(request)?;
     let scratch = Scratch::make(ctx, request, Some(primary)).await?;
     let ended = in_scratch(ctx, request, name, &project, primary, &scratch, stop).await;
-    scratch.remove().await;
+    scratch.remove();
     ended
 }
 

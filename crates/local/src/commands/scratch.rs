@@ -41,6 +41,16 @@ struct State {
     scripts: HashMap<String, Arc<Script>>,
 }
 
+impl Drop for State {
+    /// A host that ends leaves nothing behind.
+    fn drop(&mut self) {
+        for place in &self.free {
+            // What remains is removed by the next start.
+            let _ = remove(&place.root);
+        }
+    }
+}
+
 /// A directory, as it was made.
 struct Place {
     root: PathBuf,
@@ -244,10 +254,9 @@ impl Scratch {
         self.root.clone()
     }
 
-    /// Gives the directory back.
-    pub(crate) async fn remove(self) {
-        // The removal itself happens on the way out, which may take long for large trees.
-        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    /// Gives the directory back, behind the scenes: emptying a large tree takes long, and nobody has to wait for it.
+    pub(crate) fn remove(self) {
+        tokio::task::spawn_blocking(move || drop(self));
     }
 }
 

@@ -9,8 +9,8 @@ use control::ports::{Condition, Write};
 /// How long a token is remembered.
 const MEMORY: Duration = Duration::from_secs(600);
 /// The most tokens remembered. Callers live in this process and always learn an outcome, so that under a load of more
-/// than 166 transactions a second a shorter memory harms nobody; without a bound it would cost 50 MB.
-const MOST: usize = 100_000;
+/// than 33 transactions a second a shorter memory harms nobody; each costs a hundred bytes.
+const MOST: usize = 20_000;
 
 /// What is known of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

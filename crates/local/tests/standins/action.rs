@@ -82,16 +82,26 @@ impl Place {
         fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// That nothing remains but logs and artifacts: scratch directories are empty.
+    /// That nothing remains but logs and artifacts: scratch directories are emptied, soon after their actions have ended.
     pub fn assert_clean(&self) {
-        let files = local::archive::tree(&process::scratch_directory(&self.ctx.data)).unwrap_or_default();
-        let is_kept = |name: &Path| name.ends_with("notes") || name.to_string_lossy().starts_with("script-");
-        let left: Vec<_> = files.iter().filter(|entry| !is_kept(&entry.name)).map(|entry| &entry.name).collect();
-        assert!(left.is_empty(), "{left:?}");
-        for entry in files.iter().filter(|entry| entry.name.ends_with("notes")) {
-            assert_eq!(fs::metadata(&entry.from).unwrap().len(), 0, "notes of an earlier session");
-        }
         assert_eq!(super::process::records(&self.ctx.data), Vec::<PathBuf>::new());
+        for _ in 0..2_000 {
+            if self.left().is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("left: {:?}", self.left());
+    }
+
+    /// What is in scratch directories.
+    fn left(&self) -> Vec<PathBuf> {
+        let files = local::archive::tree(&process::scratch_directory(&self.ctx.data)).unwrap_or_default();
+        let is_kept = |entry: &local::archive::Entry| {
+            let notes = entry.name.ends_with("notes") && fs::metadata(&entry.from).is_ok_and(|meta| meta.len() == 0);
+            notes || entry.name.to_string_lossy().starts_with("script-")
+        };
+        files.into_iter().filter(|entry| !is_kept(entry)).map(|entry| entry.name).collect()
     }
 }
 
