@@ -147,6 +147,7 @@ const TO_REACH: &[&str] = &[
     "refused StageNotRetryable",
     "refused NotLatestExecution",
     "refused UnableToRollback",
+    "refused ExecutionOutdated",
     "refused ConditionNotOverridable",
     "refused DuplicatedStop",
     "refused NotStoppable",

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use control::{Control, ControlError};
 use engine::{
     ActionExecution, ActionKey, ApprovalDecision, Execution, Item, ItemKey, Origin, Override, Retry, Rollback,
-    SetTransition, StageExecution, Start, Stop, TransitionSide, TriggerDetail,
+    SetTransition, StageExecution, Start, Stop, Success, TransitionSide, TriggerDetail,
 };
 use model::{ActionStatus, ConditionSlot, ExecutionId, PipelineName, RetryMode, StageName, StringMap, TriggerType};
 
@@ -110,15 +110,26 @@ impl View<'_> {
     }
 
     fn rollback(&self) -> Option<Asked> {
-        let succeeded: Vec<(&StageName, ExecutionId)> = self
+        let succeeded: Vec<(&StageName, &Success)> = self
             .items
             .iter()
             .filter_map(|(key, item)| match (key, item.as_ref()) {
-                (ItemKey::Success(stage, _), Item::Success(success)) => Some((stage, success.execution)),
+                (ItemKey::Success(stage, _), Item::Success(success)) => Some((stage, success)),
                 _ => None,
             })
             .collect();
-        let (stage, target) = self.dice.pick(&succeeded)?;
+        let newest = self.items.values().filter_map(|item| match item.as_ref() {
+            Item::Header(header) => Some(header),
+            _ => None,
+        });
+        let newest = newest.max_by_key(|header| header.version)?;
+        // Of an earlier version, in a stage that the pipeline still has.
+        let outdated = |(stage, success): &&(&StageName, &Success)| {
+            success.version != newest.version && newest.stages.iter().skip(1).any(|kept| kept == *stage)
+        };
+        let outdated: Vec<_> = succeeded.iter().filter(outdated).copied().collect();
+        let prefer = !outdated.is_empty() && self.dice.chance(50);
+        let (stage, Success { execution: target, .. }) = self.dice.pick(if prefer { &outdated } else { &succeeded })?;
         Some(Asked::Rollback { stage: (*stage).clone(), target: *target })
     }
 
