@@ -97,7 +97,7 @@ pub struct JobItem {
     pub created_at: Timestamp,
     /// The configuration key and value that workers can ask for it by.
     pub queryable: Option<(String, String)>,
-    /// The ARN of whoever acknowledged it.
+    /// The ARN of whoever acknowledged it, without a role's session.
     pub worker: Option<String>,
     /// What the job before gave, where this one continues it.
     pub continuation_token: Option<String>,
@@ -142,6 +142,17 @@ pub fn takes_jobs(id: &ActionTypeId) -> bool {
 /// Whether a function does actions and rules of this type: it answers the jobs that it is invoked with.
 pub fn is_function(id: &ActionTypeId) -> bool {
     id.owner == Owner::Aws && matches!(id.provider.as_str(), "Lambda" | "LambdaInvoke")
+}
+
+/// Whom a job belongs to: a role's sessions come and go, as the worker's processes do, so that the role counts.
+fn owner(principal: &str) -> &str {
+    match principal.split_once(":assumed-role/") {
+        Some((_, rest)) => {
+            let session = rest.split_once('/').map_or(0, |(_, session)| session.len() + 1);
+            &principal[..principal.len() - session]
+        }
+        None => principal,
+    }
 }
 
 /// The partition of an action type's jobs that nobody has taken.
@@ -326,7 +337,8 @@ impl Control {
         if let Some(ended) = self.ended_as(&found).await? {
             return Ok(ended);
         }
-        let item = JobItem { status: JobStatus::InProgress, worker: Some(worker.to_owned()), ..found.item.clone() };
+        let item =
+            JobItem { status: JobStatus::InProgress, worker: Some(owner(worker).to_owned()), ..found.item.clone() };
         let mut writes = vec![Write::Put {
             key: self.job_key(&found.pipeline, id),
             revision: found.revision + 1,
@@ -367,7 +379,7 @@ impl Control {
         if found.item.is_third_party() != third_party {
             return Err(if third_party { JobError::Invalid } else { JobError::NotFound });
         }
-        if found.item.worker.as_deref().is_some_and(|owner| owner != worker) {
+        if found.item.worker.as_deref().is_some_and(|known| known != owner(worker)) {
             return Err(JobError::NotFound);
         }
         let request = self.request_again(&found.pipeline, &found.item.action).await?.ok_or(JobError::NotFound)?;

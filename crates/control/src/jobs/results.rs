@@ -255,7 +255,7 @@ impl Control {
 
 /// A worker answers only what it acknowledged, and only once.
 fn check(item: &JobItem, worker: &str, third_party: bool) -> Result<(), JobError> {
-    let others = item.worker.as_deref().is_some_and(|owner| owner != worker);
+    let others = item.worker.as_deref().is_some_and(|known| known != super::owner(worker));
     if others || item.is_third_party() != third_party {
         return Err(JobError::NotFound);
     }
@@ -323,6 +323,19 @@ mod tests {
             "inputs": [], "outputs": [], "started_at": 0, "updated_at": 0,
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_roles_sessions_own_its_jobs_together() {
+        let role = "arn:aws:sts::123456789012:assumed-role/Worker";
+        for (principal, owner) in [
+            ("arn:aws:sts::123456789012:assumed-role/Worker/i-1", role),
+            ("arn:aws:sts::123456789012:assumed-role/Worker/i-2", role),
+            (role, role),
+            ("arn:aws:iam::123456789012:user/team/ada", "arn:aws:iam::123456789012:user/team/ada"),
+        ] {
+            assert_eq!(super::super::owner(principal), owner);
+        }
     }
 
     #[test]
