@@ -78,7 +78,7 @@ impl Provider for ConnectionSource {
     async fn start(&self, parts: &ProviderParts, request: &ActionRequest) -> Result<ActionReply, Fault> {
         let settings = Settings(request);
         let output = settings.output()?;
-        let (full_id, branch) = (settings.required("FullRepositoryId")?, settings.required("BranchName")?);
+        let (full_id, branch) = (full_id(settings)?, settings.required("BranchName")?);
         let (format, revision) = (format(settings)?, revision(request, branch)?);
         let connection = connection(parts, request).await?;
         let repository = Repository::open(&parts.web, &connection, full_id, parts.clock.now()).await?;
@@ -116,6 +116,16 @@ fn format(settings: Settings<'_>) -> Result<Format, Fault> {
             Err(settings.fault("OutputArtifactFormat", &what))
         }
     }
+}
+
+/// `owner/name`, which may have groups between: a part of the API's paths, and nothing else of them.
+fn full_id(settings: Settings<'_>) -> Result<&str, Fault> {
+    let id = settings.required("FullRepositoryId")?;
+    let wrong = |part: &str| matches!(part, "" | "." | "..");
+    if id.split('/').count() < 2 || id.split('/').any(wrong) {
+        return Err(settings.fault("FullRepositoryId", &format!("is owner/name, not {id:?}")));
+    }
+    Ok(id)
 }
 
 fn revision(request: &ActionRequest, branch: &str) -> Result<Revision, Fault> {
@@ -216,6 +226,7 @@ impl<'a> Repository<'a> {
         let answer = self.web.get(url, accept, self.token.as_ref()).await?;
         match answer.status {
             200 => Ok(answer),
+            status if answer.must_wait && status < 500 => Err(self.refused(429, what)),
             status => Err(self.refused(status, what)),
         }
     }
@@ -264,11 +275,10 @@ impl<'a> Repository<'a> {
     }
 }
 
-async fn download(answer: Answer, to: &Path) -> Result<(), Fault> {
+async fn download(mut answer: Answer, to: &Path) -> Result<(), Fault> {
     let mut file = tokio::fs::File::create(to).await.map_err(|error| scratch(&error))?;
-    let (mut body, mut size) = (answer.stream(), 0_u64);
-    while let Some(part) = body.next().await {
-        let part = part.map_err(|error| Fault::Unknown(format!("the archive broke off: {error}")))?;
+    let mut size = 0_u64;
+    while let Some(part) = answer.part().await? {
         size = size.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         if size > MAX_ARCHIVE_BYTES {
             return Err(Fault::job("the repository's archive has more than 1 GB"));

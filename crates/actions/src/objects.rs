@@ -8,7 +8,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, MetadataDirective, ServerSideEncryption,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_types::SdkConfig;
+use aws_types::region::Region;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::ArtifactLocation;
@@ -16,6 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::configuration::partition;
 use crate::fault::{Access, Fault, scratch};
 
 /// The largest object that one CopyObject copies.
@@ -25,9 +29,10 @@ const PART_BYTES: u64 = 1024 * 1024 * 1024;
 /// What stands unescaped in a copy's source.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Objects as one role sees them.
+/// Objects as one role sees them. What lies in a bucket of another region is read there.
 pub(crate) struct Objects {
     client: Client,
+    config: SdkConfig,
     role: String,
 }
 
@@ -60,11 +65,21 @@ impl Objects {
         // An emulator answers under one name for all buckets.
         let path_style = config.endpoint_url().is_some();
         let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
-        Self { client: Client::from_conf(s3), role: role.into() }
+        Self { client: Client::from_conf(s3), config: config.clone(), role: role.into() }
     }
 
     fn access(&self, verb: &'static str, bucket: &str, key: &str) -> Access {
-        Access::new(&self.role, verb, format!("arn:aws:s3:::{bucket}/{key}"))
+        let partition = partition(self.config.region().map_or("", |region| region.as_ref()));
+        Access::new(&self.role, verb, format!("arn:{partition}:s3:::{bucket}/{key}"))
+    }
+
+    /// A client for the region in which, as the answer says, the bucket is.
+    fn elsewhere<E>(&self, error: &SdkError<E, HttpResponse>) -> Option<Client> {
+        let raw = error.raw_response().filter(|raw| matches!(raw.status().as_u16(), 301 | 400))?;
+        let region = raw.headers().get("x-amz-bucket-region")?;
+        let here = self.config.region().map(|region| region.as_ref());
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        (here != Some(region)).then(|| Self::new(&config, &self.role).client)
     }
 
     /// What is known of an object; none if it is not there.
@@ -74,8 +89,17 @@ impl Objects {
         key: &str,
         version: Option<&str>,
     ) -> Result<Option<HeadObjectOutput>, Fault> {
-        let head = self.client.head_object().bucket(bucket).key(key).set_version_id(version.map(Into::into));
-        match head.send().await {
+        let head = |client: &Client| {
+            client.head_object().bucket(bucket).key(key).set_version_id(version.map(Into::into)).send()
+        };
+        let found = match head(&self.client).await {
+            Err(error) => match self.elsewhere(&error) {
+                Some(there) => head(&there).await,
+                None => Err(error),
+            },
+            found => found,
+        };
+        match found {
             Ok(found) => Ok(Some(found)),
             Err(error) => {
                 let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
@@ -83,26 +107,30 @@ impl Objects {
                 if status == 404 || (version.is_some() && matches!(status, 400 | 405)) {
                     return Ok(None);
                 }
-                let elsewhere = error.raw_response().and_then(|raw| raw.headers().get("x-amz-bucket-region"));
-                if let (301, Some(region)) = (status, elsewhere) {
-                    return Err(Fault::configuration(format!(
-                        "the bucket {bucket} is in {region}: set the action's `region` to that"
-                    )));
-                }
                 let verb = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
                 Err(self.access(verb, bucket, key).fault(&error))
             }
         }
     }
 
+    async fn get(&self, bucket: &str, key: &str) -> Result<ByteStream, Fault> {
+        let get = |client: &Client| client.get_object().bucket(bucket).key(key).send();
+        let got = match get(&self.client).await {
+            Err(error) => match self.elsewhere(&error) {
+                Some(there) => get(&there).await,
+                None => Err(error),
+            },
+            got => got,
+        };
+        got.map(|got| got.body).map_err(|error| self.access("s3:GetObject", bucket, key).fault(&error))
+    }
+
     /// Writes an artifact to a file.
     pub(crate) async fn fetch(&self, artifact: &ArtifactLocation, to: &Path) -> Result<(), Fault> {
-        let access = self.access("s3:GetObject", &artifact.bucket, &artifact.key);
-        let got = self.client.get_object().bucket(&artifact.bucket).key(&artifact.key).send().await;
-        let mut body = got.map_err(|error| access.fault(&error))?.body;
+        let mut body = self.get(&artifact.bucket, &artifact.key).await?;
         let mut file = tokio::fs::File::create(to).await.map_err(|error| scratch(&error))?;
         while let Some(part) = body.next().await {
-            let part = part.map_err(|error| Fault::Unknown(format!("{}: {error}", access.verb)))?;
+            let part = part.map_err(|error| Fault::Unknown(format!("an object broke off: {error}")))?;
             file.write_all(&part).await.map_err(|error| scratch(&error))?;
         }
         file.flush().await.map_err(|error| scratch(&error))
@@ -110,12 +138,10 @@ impl Objects {
 
     /// An object that fits into memory.
     pub(crate) async fn small(&self, bucket: &str, key: &str, at_most: u64) -> Result<Vec<u8>, Fault> {
-        let access = self.access("s3:GetObject", bucket, key);
-        let got = self.client.get_object().bucket(bucket).key(key).send().await;
-        let mut body = got.map_err(|error| access.fault(&error))?.body;
+        let mut body = self.get(bucket, key).await?;
         let mut content = Vec::new();
         while let Some(part) = body.next().await {
-            let part = part.map_err(|error| Fault::Unknown(format!("{}: {error}", access.verb)))?;
+            let part = part.map_err(|error| Fault::Unknown(format!("an object broke off: {error}")))?;
             content.extend_from_slice(&part);
             if u64::try_from(content.len()).unwrap_or(u64::MAX) > at_most {
                 return Err(Fault::job(format!("s3://{bucket}/{key} has more than {at_most} bytes")));
@@ -182,19 +208,14 @@ impl Objects {
             .set_content_type(content_type.clone())
             .send()
             .await
-            .map_err(|error| self.copy_access(from, bucket, key).fault(&error))?;
+            // What is read was looked at before, under the same role.
+            .map_err(|error| self.access("s3:PutObject", bucket, key).fault(&error))?;
         let sum = copied.copy_object_result().and_then(|result| result.checksum_sha256());
         Ok(sum.and_then(|sum| STANDARD.decode(sum).ok()).map(|sum| hex(&sum)))
     }
 
-    /// A copy reads and writes; S3 says which of them is denied only sometimes, and reading is named in the message.
-    fn copy_access(&self, from: &Version, bucket: &str, key: &str) -> Access {
-        let resource = format!("arn:aws:s3:::{bucket}/{key} (from arn:aws:s3:::{}/{})", from.bucket, from.key);
-        Access::new(&self.role, "s3:PutObject", resource)
-    }
-
     async fn copy_in_parts(&self, from: &Version, bucket: &str, key: &str, storing: &Storing) -> Result<(), Fault> {
-        let access = self.copy_access(from, bucket, key);
+        let access = self.access("s3:PutObject", bucket, key);
         let Storing { kms_key, canned_acl, cache_control, content_type, .. } = storing;
         let begun = self
             .client
@@ -215,7 +236,7 @@ impl Objects {
             let part = self.client.upload_part_copy().bucket(bucket).key(key).upload_id(upload).part_number(number);
             let part = part.copy_source(source(from)).set_copy_source_if_match(from.etag.clone());
             let copied = part.copy_source_range(range).send().await;
-            let copied = copied.map_err(|error| self.copy_access(from, bucket, key).fault(&error))?;
+            let copied = copied.map_err(|error| self.access("s3:PutObject", bucket, key).fault(&error))?;
             let etag = copied.copy_part_result().and_then(|result| result.e_tag()).map(str::to_owned);
             Ok::<_, Fault>(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
         }));

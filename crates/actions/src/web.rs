@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings}
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
 use http::{Request, Uri};
 
 use crate::fault::Fault;
@@ -32,7 +33,9 @@ pub struct Web {
 /// An answer, its body still to be read.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    body: SdkBody,
+    /// Whether the host says that too much was asked of it.
+    pub(crate) must_wait: bool,
+    body: ByteStream,
 }
 
 impl Web {
@@ -67,7 +70,7 @@ impl Web {
             let status = response.status().as_u16();
             match response.headers().get("location") {
                 Some(location) if matches!(status, 301 | 302 | 303 | 307 | 308) => place = resolve(&place, location)?,
-                _ => return Ok(Answer { status, body: response.into_body() }),
+                _ => return Ok(Answer::of(response)),
             }
         }
         Err(Fault::Later(format!("{}: more than {REDIRECTIONS} redirections", host(&first))))
@@ -78,7 +81,7 @@ impl Web {
         let place = parse(url)?;
         let request = Request::post(&place).header("content-type", "application/json");
         let response = self.call(&place, request, SdkBody::from(json), "application/json", Some(token)).await?;
-        Ok(Answer { status: response.status().as_u16(), body: response.into_body() })
+        Ok(Answer::of(response))
     }
 
     async fn send(&self, place: &Uri, accept: &str, token: Option<&Secret>) -> Result<HttpResponse, Fault> {
@@ -133,23 +136,31 @@ fn host(place: &Uri) -> &str {
 }
 
 impl Answer {
+    fn of(response: HttpResponse) -> Self {
+        let header = |name| response.headers().get(name);
+        let must_wait = header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0");
+        Self { status: response.status().as_u16(), must_wait, body: ByteStream::new(response.into_body()) }
+    }
+
+    /// The next part of the body; none at its end.
+    pub(crate) async fn part(&mut self) -> Result<Option<Bytes>, Fault> {
+        let broken = |why: String| Fault::Unknown(format!("an answer broke off: {why}"));
+        match tokio::time::timeout(READ, self.body.next()).await {
+            Ok(part) => part.transpose().map_err(|error| broken(error.to_string())),
+            Err(_) => Err(broken(format!("nothing came for {} seconds", READ.as_secs()))),
+        }
+    }
+
     /// The body as text; what is too long, or does not come, is a fault.
-    pub(crate) async fn text(self) -> Result<String, Fault> {
-        let mut body = ByteStream::new(self.body);
+    pub(crate) async fn text(mut self) -> Result<String, Fault> {
         let mut bytes = Vec::new();
-        while let Some(part) = body.next().await {
-            let part = part.map_err(|error| Fault::Unknown(format!("an answer broke off: {error}")))?;
+        while let Some(part) = self.part().await? {
             bytes.extend_from_slice(&part);
             if bytes.len() > MAX_TEXT_BYTES {
                 return Err(Fault::job(format!("an answer of more than {MAX_TEXT_BYTES} bytes")));
             }
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The body, part by part.
-    pub(crate) fn stream(self) -> ByteStream {
-        ByteStream::new(self.body)
     }
 }
 

@@ -47,6 +47,9 @@ async fn read(connection: &Connection, app_id: &str, answer: Answer, full_id: &s
     let host = &connection.host;
     match answer.status {
         200 | 201 => serde_json::from_str(&answer.text().await?).map_err(|_| nothing(connection)),
+        400..500 if answer.must_wait => {
+            Err(Fault::Later(format!("{host} asks to wait before the app {app_id}'s token")))
+        }
         401 | 403 => Err(Fault::Ends {
             code: code::PERMISSION,
             message: format!("{host} does not know the key of the app {app_id}: renew it, and check the app's id"),

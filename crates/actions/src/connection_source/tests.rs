@@ -220,6 +220,26 @@ async fn answers_of_hosts_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_host_that_wants_to_be_left_alone_is_asked_later() {
+    for header in [("x-ratelimit-remaining", "0"), ("retry-after", "60")] {
+        let (key, value) = (header.0.to_owned(), header.1.to_owned());
+        let fake = FakeAws::with(move |_| Some((403, vec![(key.clone(), value.clone())], Vec::new())));
+        let (started, _) = testing::pending(brought(at(GitHost::GitHub, "github.com"), request(&[]), &fake).await);
+        assert!(started.summary.unwrap().contains("asks to wait"), "{header:?}");
+    }
+}
+
+#[test]
+fn repositories_are_named_in_full_and_nothing_else() {
+    for (id, fine) in
+        [("o/r", true), ("group/sub/r", true), ("r", false), ("../user", false), ("o/..", false), ("/r", false)]
+    {
+        let request = request(&[("FullRepositoryId", id)]);
+        assert_eq!(full_id(Settings(&request)).is_ok(), fine, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_connection_says_how_to_make_one() {
     let fake = FakeAws::with(|_| None);
     let (code, message) = testing::error(fake.runner(Fixed::at(NOW)).start(request(&[])).await);

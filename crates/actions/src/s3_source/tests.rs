@@ -86,6 +86,34 @@ async fn a_bucket_without_versions_is_pinned_by_the_etag() {
 }
 
 #[tokio::test]
+async fn an_object_in_another_region_is_looked_at_there_and_copied_from_here() {
+    let fake = FakeAws::with(|asked: &Asked| match (asked.method.as_str(), asked.uri.contains("eu-west-1")) {
+        ("HEAD", false) => Some((301, vec![("x-amz-bucket-region".into(), "eu-west-1".into())], Vec::new())),
+        ("HEAD", true) => Some((200, vec![("x-amz-version-id".into(), "v1".into())], Vec::new())),
+        _ => Some((200, Vec::new(), b"<CopyObjectResult><ETag>e</ETag></CopyObjectResult>".to_vec())),
+    });
+    let outcome = testing::outcome(fake.runner(Fixed::at("2026-11-24T00:00:00Z")).start(request()).await);
+    assert_eq!((outcome.error, outcome.external_id.as_deref()), (None, Some("v1")));
+    let asked = fake.requests();
+    assert!(asked[2].uri.starts_with("https://store.s3.us-east-1.amazonaws.com/"), "{}", asked[2].uri);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_denied_names_the_store() {
+    let fake = FakeAws::with(|asked: &Asked| match asked.method.as_str() {
+        "HEAD" => Some((200, Vec::new(), Vec::new())),
+        _ => Some((
+            403,
+            Vec::new(),
+            b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>".to_vec(),
+        )),
+    });
+    let (code, message) = testing::error(fake.runner(Fixed::at("2026-11-24T00:00:00Z")).start(request()).await);
+    assert_eq!(code, "PermissionError");
+    assert!(message.ends_with("\"Resource\":\"arn:aws:s3:::store/pipe/Out/abcdefg\"}"), "{message}");
+}
+
+#[tokio::test]
 async fn a_second_driver_brings_the_same_object_to_the_same_key() {
     let fake = s3(Some("v1"), "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>");
     let runner = fake.runner(Fixed::at("2026-11-24T00:00:00Z"));
