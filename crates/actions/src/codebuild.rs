@@ -91,7 +91,9 @@ impl Provider for CodeBuild {
         let config = parts.roles.config(&Session::of(request)).await?;
         let found = look(&Client::new(&config), request, vec![id.clone()]).await?;
         let Some(news) = found.first() else {
-            return Err(Fault::job(format!("CodeBuild knows no build {id} (any more)")));
+            let message = format!("CodeBuild knows no build {id}");
+            let young = polling::may_turn_up(&request.action, parts.clock.now());
+            return Err(if young { Fault::Later(message) } else { Fault::job(message) });
         };
         match news.judge(request)? {
             Some(outcome) => Ok(ended(outcome)),

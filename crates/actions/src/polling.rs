@@ -22,6 +22,14 @@ pub(crate) fn began(action: &ActionExecution) -> Timestamp {
     action.deadline.map_or(action.started_at, |deadline| deadline.plus_millis(-timeout))
 }
 
+/// How long a provider may not yet know what it has just started, in minutes: its answers are eventually consistent.
+const UNSEEN_MINUTES: u32 = 5;
+
+/// Whether work that its provider does not know may still turn up there.
+pub(crate) fn may_turn_up(action: &ActionExecution, now: Timestamp) -> bool {
+    now < began(action).plus_minutes(UNSEEN_MINUTES)
+}
+
 /// When to ask next.
 pub fn next(began: Timestamp, now: Timestamp) -> Timestamp {
     let wait = interval(Duration::from_millis(now.millis_since(began)));

@@ -95,7 +95,11 @@ impl Provider for StepFunctions {
         let config = parts.roles.config(&session(request, &call.machine)).await?;
         let access = Access::new(&request.role_arn, "states:DescribeExecution", &arn);
         let found = Client::new(&config).describe_execution().execution_arn(&arn).send().await;
-        let found = found.map_err(|error| access.fault(&error))?;
+        let young = polling::may_turn_up(&request.action, parts.clock.now());
+        let found = found.map_err(|error| match error.code() {
+            Some("ExecutionDoesNotExist") if young => Fault::Later(format!("Step Functions knows no execution {arn}")),
+            _ => access.fault(&error),
+        })?;
         let Some(mut outcome) = judge(&call, &found)? else { return Ok(pending(parts, request, arn)) };
         if let Some(output) = request.action.outputs.first() {
             outcome.outputs.push(store(parts, request, output, found.output().unwrap_or("{}")).await?);

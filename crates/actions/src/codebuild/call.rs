@@ -14,7 +14,7 @@ use model::StringMap;
 use serde::Deserialize;
 
 use crate::clone_ref::{CloneRef, Clones};
-use crate::configuration::Settings;
+use crate::configuration::{Settings, arn};
 use crate::fault::Fault;
 use crate::ports::GitHost;
 
@@ -93,7 +93,7 @@ impl BuildCall {
             environment: environment(settings)?,
             buildspec: settings.optional("BuildspecOverride").map(Into::into),
             service_role: settings.optional("ServiceRoleArnOverride").map(Into::into),
-            encryption_key: request.encryption_key.clone(),
+            encryption_key: request.encryption_key.as_deref().map(|key| key_name(request, key)),
         })
     }
 
@@ -246,6 +246,12 @@ fn primary(settings: Settings<'_>) -> Result<&ArtifactLocation, Fault> {
         (None, [only]) => Ok(only),
         (None, _) => Err(settings.fault("PrimarySource", &format!("is missing; name one of {}", names()))),
     }
+}
+
+/// CodeBuild takes a key's ARN or alias; a store may name it by its id alone.
+fn key_name(request: &ActionRequest, key: &str) -> String {
+    let is_name = key.starts_with("arn:") || key.starts_with("alias/");
+    if is_name { key.to_owned() } else { arn(request, "kms", &format!("key/{key}")) }
 }
 
 /// The action's variables, and the mark.

@@ -71,7 +71,7 @@ async fn one_input_and_one_output_are_the_builds_own() {
         ],
         "buildspecOverride": "ci.yml",
         "serviceRoleOverride": "arn:aws:iam::1:role/build",
-        "encryptionKeyOverride": "key-1",
+        "encryptionKeyOverride": "arn:aws:kms:us-east-1:111122223333:key/key-1",
     });
     assert_eq!(started(request).await, expected);
 }
@@ -227,9 +227,10 @@ async fn a_batchs_end_is_the_actions() {
 }
 
 #[tokio::test]
-async fn a_build_that_nobody_knows_is_a_failure() {
+async fn a_build_that_nobody_knows_fails_once_it_should_be_known() {
     let fake = FakeAws::new(|_| (200, json!({"builds": [], "buildsNotFound": ["proj:u"]}).to_string()));
     let request = ActionRequest { external_id: Some("proj:u".into()), ..request(&[], &["In"], &[]) };
-    let (code, _) = testing::error(fake.runner(Fixed::at(NOW)).poll(request).await);
+    testing::pending(fake.runner(Fixed::at("2026-11-24T00:04:59Z")).poll(request.clone()).await);
+    let (code, _) = testing::error(fake.runner(Fixed::at("2026-11-24T00:05:00Z")).poll(request).await);
     assert_eq!(code, "JobFailed");
 }

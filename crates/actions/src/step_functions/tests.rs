@@ -137,3 +137,12 @@ async fn an_execution_of_the_same_name_is_this_one() {
     let arn = format!("arn:aws:states:eu-west-1:111122223333:execution:m:{ACTION_ID}");
     assert_eq!(started.external_id, Some(arn));
 }
+
+#[tokio::test]
+async fn an_execution_that_nobody_knows_fails_once_it_should_be_known() {
+    let fake = FakeAws::new(|_| (400, json!({"__type": "ExecutionDoesNotExist", "message": "none"}).to_string()));
+    let request = ActionRequest { external_id: Some("arn:e".into()), ..request(&[]) };
+    testing::pending(fake.runner(Fixed::at("2026-11-24T00:04:59Z")).poll(request.clone()).await);
+    let (code, _) = testing::error(fake.runner(Fixed::at("2026-11-24T00:05:00Z")).poll(request).await);
+    assert_eq!(code, "JobFailed");
+}
