@@ -5,4 +5,5 @@ mod architecture;
 mod clients;
 mod kill;
 mod readme;
+mod rust_sdk;
 mod support;

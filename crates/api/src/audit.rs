@@ -60,9 +60,13 @@ impl Default for Audit {
     }
 }
 
+/// Operations that are named as reads and give away what lets others act.
+const GIVING: [&str; 2] = ["GetApprovalLink", "GetThirdPartyClient"];
+
 /// Whether an operation only reads.
 pub(crate) fn is_read(operation: &str) -> bool {
     ["Get", "List", "PollFor", "Explain"].iter().any(|prefix| operation.starts_with(prefix))
+        && !GIVING.contains(&operation)
 }
 
 impl Audit {

@@ -1,6 +1,7 @@
 //! The command from outside: what it prints, where, and how it ends.
 #![allow(clippy::unwrap_used, missing_docs, reason = "what fails in a test shall stop it")]
 
+mod audit;
 mod help;
 mod init;
 mod run;
