@@ -3,6 +3,7 @@
 mod app;
 mod bitbucket;
 pub(crate) mod branches;
+pub(crate) mod changes;
 mod github;
 mod gitlab;
 

@@ -25,6 +25,8 @@ mod connection_source;
 #[cfg(feature = "aws")]
 mod fault;
 #[cfg(feature = "aws")]
+pub mod files;
+#[cfg(feature = "aws")]
 pub mod heads;
 #[cfg(feature = "aws")]
 mod lambda;
