@@ -3,6 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use testkit::detection::MemoryHeads;
 
 use super::server::{Answer, Server, code, declaration, server};
 
@@ -169,6 +170,22 @@ async fn the_route_of_deliveries() {
     let foreign = server.send("POST", &path, &[("host", "evil.example")], b"{}").await;
     assert_eq!(foreign.status, 403);
     assert_eq!(server.deliver(&path, &[], "{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_pipeline_tells_since_when_its_source_is_polled_no_more() {
+    let server = server();
+    let mut polled = declaration("release");
+    polled["stages"][0]["actions"][0]["configuration"]["PollForSourceChanges"] = json!("true");
+    server.call("CreatePipeline", json!({ "pipeline": polled })).await.unwrap();
+    let heads = MemoryHeads::default();
+    let told = async || {
+        server.control.poll_sources(&heads).await.unwrap();
+        server.call("GetPipeline", json!({ "name": "release" })).await.unwrap()["metadata"]["pollingDisabledAt"].take()
+    };
+    assert_eq!(told().await, Value::Null);
+    server.later(31 * 24 * 3_600_000);
+    assert!(told().await.is_number());
 }
 
 #[tokio::test]
