@@ -1,10 +1,12 @@
 # Every target is one line; whatever needs an `if` is in xtask/.
-.PHONY: demo test lint bench fmt build deploy emulate clean
+.PHONY: demo test e2e lint bench fmt build deploy emulate clean
 
 demo:  ## the main job on real input: source, build and test, approval, deploy
 	@cargo xtask demo
 test:  ## lint, then every test; installs what the tests need below .tools/
 	@cargo xtask test
+e2e:  ## the deployed stack's tests only, in an emulator
+	@cargo xtask e2e
 lint:  ## rustfmt, clippy with warnings as errors, cargo deny
 	@cargo xtask lint
 bench:  ## every benchmark, as a table

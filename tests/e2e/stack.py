@@ -88,7 +88,7 @@ class Stack:
         found = self.pipelines.get_pipeline_execution(pipelineName=pipeline, pipelineExecutionId=execution)
         return found["pipelineExecution"]["status"]
 
-    def until_status(self, pipeline, execution, *wanted):
+    def until_status(self, pipeline, execution, *wanted, seconds=WAIT_SECONDS):
         def look():
             status = self.status(pipeline, execution)
             if status in wanted:
@@ -96,7 +96,7 @@ class Stack:
             ended = status in ("Succeeded", "Failed", "Stopped", "Cancelled", "Superseded")
             assert not ended, (status, self.actions(pipeline, execution))
             return None
-        return self.until(f"{pipeline} {execution} {wanted}", look)
+        return self.until(f"{pipeline} {execution} {wanted}", look, seconds)
 
     def link(self, pipeline, execution, stage, name):
         """A signed link to an approval, once that waits."""

@@ -1,10 +1,12 @@
 //! `lint` and `test`, with the tools they need installed below `.tools/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Context as _;
+
 use crate::emulators::Emulators;
-use crate::{root, step, step_with};
+use crate::{root, stack, step, step_with};
 
 const CARGO_DENY: &str = "0.20.2";
 /// What the tests with real clients need of PyPI.
@@ -21,13 +23,35 @@ pub fn lint() -> anyhow::Result<()> {
 /// Lint, then every test. The test runner's own closing lines stand last.
 pub fn test() -> anyhow::Result<()> {
     lint()?;
+    tests(&["test", "--workspace"])
+}
+
+/// The deployed stack's own tests only.
+pub fn e2e() -> anyhow::Result<()> {
+    tests(&["test", "--package", "penstock-tests", "stack::", "--", "--nocapture"])
+}
+
+/// Runs tests with the clients installed, the emulators up and the stack deployed into one of them.
+fn tests(arguments: &[&str]) -> anyhow::Result<()> {
     let python = clients()?;
     let emulators = Emulators::start()?;
-    let mut tests = Command::new("cargo");
-    emulators.give_to(&mut tests);
-    let done = step_with(tests.args(["test", "--workspace"]).env("PENSTOCK_TEST_PYTHON", python).env("PENSTOCK_TEST_JAVASCRIPT", javascript()?));
+    let done = stack_and_tests(&emulators, &python, arguments);
     emulators.stop(done.is_err());
     done
+}
+
+fn stack_and_tests(emulators: &Emulators, python: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let ministack = emulators.variable("PENSTOCK_TEST_MINISTACK").context("MiniStack is not up")?;
+    let outputs = stack::deploy_into(ministack, "penstock")?;
+    let mut tests = Command::new("cargo");
+    emulators.give_to(&mut tests);
+    step_with(
+        tests
+            .args(arguments)
+            .env("PENSTOCK_TEST_PYTHON", python)
+            .env("PENSTOCK_TEST_JAVASCRIPT", javascript()?)
+            .env("PENSTOCK_TEST_STACK", outputs),
+    )
 }
 
 /// cargo-deny as pinned, built once below `.tools/` (without optimisation: that is the quicker way to its answer).

@@ -163,6 +163,11 @@ impl Emulators {
         command.envs(given.map(|(name, value)| (name, value)));
     }
 
+    /// A variable that they brought.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Stops them; with `keep` their logs stay.
     pub fn stop(mut self, keep: bool) {
         if let Some(mut input) = self.input.take()

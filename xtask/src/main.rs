@@ -1,4 +1,4 @@
-//! Chores that need an `if`: `cargo xtask demo|test|lint|bench|emulators|build|emulate`.
+//! Chores that need an `if`: `cargo xtask demo|test|e2e|lint|bench|emulators|build|emulate`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool for developers")]
 
 mod bench;
@@ -18,13 +18,14 @@ fn main() -> ExitCode {
     let done = match chore.as_str() {
         "demo" => demo::demo(),
         "test" => checks::test(),
+        "e2e" => checks::e2e(),
         "lint" => checks::lint(),
         "bench" => bench::bench(),
         "emulators" => emulators::emulators(&std::env::args().skip(2).collect::<Vec<_>>()),
         "build" => stack::build(argument.as_deref()),
         "emulate" => stack::emulate(argument.as_deref()).map(|outputs| println!("{outputs}")),
         other => Err(anyhow::anyhow!(
-            "no chore named {other:?}; there are demo, test, lint, bench, emulators, build, emulate"
+            "no chore named {other:?}; there are demo, test, e2e, lint, bench, emulators, build, emulate"
         )),
     };
     match done {

@@ -21,6 +21,13 @@ pub const FUNCTIONS: &[&str] = &[
 
 /// What cargo-lambda needs of PyPI.
 const CARGO_LAMBDA: &[&str] = &["cargo-lambda==1.9.2", "ziglang==0.17.1"];
+/// What an emulator is spoken to with: never an account's own credentials.
+const EMULATED: [(&str, &str); 4] = [
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+    ("AWS_REGION", "us-east-1"),
+];
 /// The glibc of Amazon Linux 2023.
 const GLIBC: &str = "2.34";
 
@@ -59,8 +66,13 @@ pub fn emulate(stack: Option<&str>) -> anyhow::Result<String> {
             bail!("{name} is not set; for an emulator {name}={value} does");
         }
     }
+    deploy_into(&endpoint, stack.unwrap_or("penstock"))
+}
+
+/// Builds and deploys into the emulator at `endpoint`; the stack's outputs as one JSON object.
+pub fn deploy_into(endpoint: &str, stack: &str) -> anyhow::Result<String> {
     bootstraps()?;
-    deploy(&endpoint, stack.unwrap_or("penstock"))
+    deploy(endpoint, stack)
 }
 
 /// Puts each function's binary where the template looks for it.
@@ -133,6 +145,9 @@ fn deploy(endpoint: &str, stack: &str) -> anyhow::Result<String> {
 fn run(aws: &Path, endpoint: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(aws);
     command.args(arguments).args(["--endpoint-url", endpoint]).current_dir(root()).env("AWS_PAGER", "");
+    for (name, value) in EMULATED {
+        command.env(name, value);
+    }
     let output = command.output().context("the AWS CLI could not be started")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

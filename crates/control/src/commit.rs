@@ -1,7 +1,7 @@
 //! A decision becomes one transaction: its items, its rows, and the removal of the row that it consumes.
 
 use engine::{ActionKey, Change, Changed, Effect, ItemKey, StateChange, Subject};
-use model::{Seed, Timestamp};
+use model::{PipelineId, Seed, Timestamp};
 use uuid::Uuid;
 
 use crate::keys::{self, Place};
@@ -13,6 +13,8 @@ use crate::stored::{encode, encode_item};
 /// A transaction about to be made.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The pipeline whose items are written.
+    pub pipeline: PipelineId,
     /// Names this exact request.
     pub token: String,
     /// What is written.
@@ -85,7 +87,15 @@ impl Committing<'_> {
             writes.push(Write::Delete { key: row.key(self.place), condition: Condition::Present });
         }
         writes.extend(extra);
-        Ok(Prepared { token: self.token(), writes: one_write_an_item(writes), rows, publications, ended, changed })
+        Ok(Prepared {
+            pipeline: self.pipeline.id,
+            token: self.token(),
+            writes: one_write_an_item(writes),
+            rows,
+            publications,
+            ended,
+            changed,
+        })
     }
 
     /// The transaction of what was ignored: it only consumes a row, and writes what goes with it. None where that is
@@ -95,6 +105,7 @@ impl Committing<'_> {
         let writes: Vec<_> = row.map(delete).into_iter().chain(extra.iter().cloned()).collect();
         let nothing = writes.is_empty();
         let prepared = Prepared {
+            pipeline: self.pipeline.id,
             token: self.token(),
             writes,
             rows: Vec::new(),

@@ -105,13 +105,20 @@ pub struct Control {
 impl Control {
     /// A control plane for an account and region.
     pub fn new(ports: Ports, place: Place) -> Self {
-        let loader = Loader { table: ports.table.clone(), place, cache: Arc::new(Cache::default()) };
+        let loader = Loader { table: ports.table.clone(), place, cache: Arc::new(Cache::default()), recent: None };
         Self { ports, loader, beside: None, detection: Arc::default() }
     }
 
     /// The same control plane for one call: `beside` goes into the commit of its change.
     pub fn with_beside(&self, beside: Arc<dyn Beside>) -> Self {
         Self { beside: Some(beside), ..self.clone() }
+    }
+
+    /// The same control plane for one piece of work, which does not read again what it read or wrote.
+    #[must_use]
+    pub fn remembering(&self) -> Self {
+        let loader = Loader { recent: Some(Arc::default()), ..self.loader.clone() };
+        Self { loader, ..self.clone() }
     }
 
     /// The control plane of another region over the same ports.
@@ -213,7 +220,11 @@ impl Control {
 
     /// Makes a transaction; one of unknown outcome is repeated byte for byte.
     pub async fn make(&self, prepared: &Prepared) -> Result<(), PortError> {
-        self.transact(&prepared.token, &prepared.writes).await?;
+        if let Err(error) = self.transact(&prepared.token, &prepared.writes).await {
+            self.loader.forget();
+            return Err(error);
+        }
+        self.loader.wrote(prepared);
         self.ports.handoff.committed(&prepared.rows, &prepared.publications);
         for key in &prepared.ended {
             let written = prepared.changed.changes.iter().find_map(|change| written_action(change, key));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::{
     ActionExecution, ActionKey, ActionReport, ArtifactLocation, Claim, Execution, Header, LogLocation, Outcome, Slot,
-    StageExecution, What, Work,
+    What, Work,
 };
 use model::{
     Action, ActionStatus, ConditionSlot, PipelineId, Rule, Stage, StageName, StringMap, Timestamp, references,
@@ -49,11 +49,11 @@ impl Control {
         drive: u32,
         consumed: Option<&WorkRow>,
     ) -> Result<Dispatched, ControlError> {
-        let Some((execution, stage_execution, action)) = self.in_progress(pipeline, key).await? else {
+        let Some((execution, action)) = self.in_progress(pipeline, key).await? else {
             self.forget_row(consumed).await?;
             return Ok(Dispatched::Nothing);
         };
-        let prepared = self.prepare(pipeline, &execution, &stage_execution, &action).await?;
+        let prepared = self.prepare(pipeline, &execution, &action).await?;
         let claim = Claim {
             drive,
             inputs: prepared.inputs.clone(),
@@ -115,25 +115,18 @@ impl Control {
         }
     }
 
-    /// The action, with its execution and stage execution, if it is in progress.
+    /// The action, with its execution, if it is in progress.
     async fn in_progress(
         &self,
         pipeline: &PipelineRef,
         key: &ActionKey,
-    ) -> Result<Option<(Execution, StageExecution, ActionExecution)>, ControlError> {
-        let Some(action) = self.action(pipeline, key).await? else { return Ok(None) };
-        if action.status != ActionStatus::InProgress {
-            return Ok(None);
-        }
+    ) -> Result<Option<(Execution, ActionExecution)>, ControlError> {
         let mut loaded = Loaded::default();
-        let reads = [
-            engine::Read::Item(engine::ItemKey::Execution(key.execution)),
-            engine::Read::Item(engine::ItemKey::StageExecution(key.execution, key.stage.clone())),
-        ];
-        self.loader.load(pipeline.id, &mut loaded, &reads).await?;
-        let execution = loaded.slice.execution(key.execution).ok().flatten().cloned();
-        let stage = loaded.slice.stage_execution(key.execution, &key.stage).ok().flatten().cloned();
-        Ok(execution.zip(stage).map(|(execution, stage)| (execution, stage, action)))
+        let wanted = [engine::ItemKey::Action(key.clone()), engine::ItemKey::Execution(key.execution)];
+        self.loader.load(pipeline.id, &mut loaded, &wanted.map(engine::Read::Item)).await?;
+        let action = loaded.slice.action(key).ok().flatten().cloned();
+        let action = action.filter(|action| action.status == ActionStatus::InProgress);
+        Ok(loaded.slice.execution(key.execution).ok().flatten().cloned().zip(action))
     }
 
     /// An action execution.
@@ -152,7 +145,6 @@ impl Control {
         &self,
         pipeline: &PipelineRef,
         execution: &Execution,
-        _stage: &StageExecution,
         action: &ActionExecution,
     ) -> Result<Prepared, ControlError> {
         let key = &action.key;
@@ -411,8 +403,8 @@ impl Control {
         pipeline: &PipelineRef,
         key: &ActionKey,
     ) -> Result<Option<ActionRequest>, ControlError> {
-        let Some((execution, stage, action)) = self.in_progress(pipeline, key).await? else { return Ok(None) };
-        let prepared = self.prepare(pipeline, &execution, &stage, &action).await?;
+        let Some((execution, action)) = self.in_progress(pipeline, key).await? else { return Ok(None) };
+        let prepared = self.prepare(pipeline, &execution, &action).await?;
         Ok(Some(self.request(pipeline, &execution, action, prepared)))
     }
 }

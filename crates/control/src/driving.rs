@@ -2,7 +2,7 @@
 //! that dies is followed by another under the next drive.
 
 use engine::{ActionExecution, ActionKey, ItemKey, Outcome};
-use model::{ActionStatus, PipelineId};
+use model::ActionStatus;
 
 use crate::control::{Control, ControlError};
 use crate::dispatch::Dispatched;
@@ -195,19 +195,12 @@ impl Control {
             return Err(PortError::Newer("a driver's input".into()).into());
         }
         let Some(ItemKey::Action(key)) = keys::parse_item_sk(&input.at) else { return Ok(None) };
-        let Some(pipeline) = self.pipeline_of(input.pipeline_id).await? else { return Ok(None) };
-        let action = self.action(&pipeline, &key).await?;
-        Ok(action.filter(|action| action.id == input.action_execution_id).map(|action| (pipeline, action)))
-    }
-
-    /// A pipeline by the id of its creation.
-    ///
-    /// # Errors
-    /// A port that failed.
-    pub async fn pipeline_of(&self, id: PipelineId) -> Result<Option<PipelineRef>, ControlError> {
+        // The name is not known before the item is read; the id alone says where it lies. The rest is what a claim reads.
+        let wanted = [ItemKey::Action(key.clone()), ItemKey::Execution(key.execution), ItemKey::Pipeline];
         let mut loaded = Loaded::default();
-        self.loader.load(id, &mut loaded, &[engine::Read::Item(ItemKey::Pipeline)]).await?;
-        let item = loaded.slice.pipeline().ok().flatten();
-        Ok(item.map(|item| PipelineRef { id, name: item.name.clone() }))
+        self.loader.load(input.pipeline_id, &mut loaded, &wanted.map(engine::Read::Item)).await?;
+        let action = loaded.slice.action(&key).ok().flatten().cloned();
+        let action = action.filter(|action| action.id == input.action_execution_id);
+        Ok(action.map(|action| (PipelineRef { id: input.pipeline_id, name: action.pipeline.clone() }, action)))
     }
 }

@@ -125,6 +125,12 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// The same for one invocation: what it reads or writes it does not read again.
+    #[must_use]
+    pub fn for_invocation(&self) -> Self {
+        Self { control: self.control.remembering(), ..self.clone() }
+    }
+
     /// Sends all that this process committed. What fails stays in the table, for `relay` and `sweep`.
     pub async fn flush(&self) -> Result<(), ControlError> {
         let pending = self.outbox.with(std::mem::take);

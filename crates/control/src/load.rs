@@ -3,34 +3,74 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::{Item, ItemKey, Read, Slice, Success};
-use model::{ExecutionType, Ordinal, PipelineId, StageName, Version};
+use engine::{Change, Item, ItemKey, Read, Slice, Success};
+use model::{ExecutionType, Ordinal, Pipeline, PipelineId, StageName, Version};
 
+use crate::commit::Prepared;
 use crate::keys::{self, Place};
-use crate::ports::{Key, PortError, Query, Stored, Table};
+use crate::ports::{Key, MAX_READS, PortError, Query, Stored, Table, Write};
 use crate::stored::{decode, decode_item};
 
 /// How many immutable items are kept in memory.
 const CACHE_ITEMS: usize = 512;
+/// How many declarations (without their stages) are kept in memory.
+const CACHE_DECLARATIONS: usize = 64;
 /// How many items one read of a query asks for.
 const PAGE: usize = 200;
 
-/// Immutable items by pipeline and key.
+/// Immutable items by pipeline and key, and the declarations of versions.
 #[derive(Default)]
-pub struct Cache(Mutex<HashMap<(PipelineId, ItemKey), Item>>);
+pub struct Cache {
+    items: Mutex<HashMap<(PipelineId, ItemKey), Item>>,
+    declarations: Mutex<HashMap<(PipelineId, Version), Arc<Pipeline>>>,
+}
 
 impl Cache {
+    /// A version's declaration but for its stages, if it was read before.
+    pub fn declaration(&self, id: PipelineId, version: Version) -> Option<Arc<Pipeline>> {
+        let known = self.declarations.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(id, version)).cloned()
+    }
+
+    /// Keeps a version's declaration.
+    pub fn keep_declaration(&self, id: PipelineId, version: Version, declaration: Arc<Pipeline>) {
+        let mut known = self.declarations.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= CACHE_DECLARATIONS {
+            known.clear();
+        }
+        known.insert((id, version), declaration);
+    }
+
     fn get(&self, id: PipelineId, key: &ItemKey) -> Option<Item> {
-        let items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.get(&(id, key.clone())).cloned()
     }
 
     fn put(&self, id: PipelineId, key: &ItemKey, item: &Item) {
-        let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         if items.len() >= CACHE_ITEMS {
             items.clear();
         }
         items.insert((id, key.clone()), item.clone());
+    }
+}
+
+/// Items that this piece of work read or wrote: what it decides next need not read them again. What others changed
+/// meanwhile shows as a conflict at the commit; then everything is forgotten.
+#[derive(Default)]
+pub struct Recent(Mutex<HashMap<(PipelineId, ItemKey), Option<(Item, u64)>>>);
+
+impl Recent {
+    fn get(&self, id: PipelineId, key: &ItemKey) -> Option<Option<(Item, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(id, key.clone())).cloned()
+    }
+
+    fn put(&self, id: PipelineId, key: &ItemKey, item: Option<(Item, u64)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((id, key.clone()), item);
+    }
+
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -52,6 +92,8 @@ pub struct Loader {
     pub place: Place,
     /// Immutable items.
     pub cache: Arc<Cache>,
+    /// What this piece of work read or wrote, where one is marked off.
+    pub recent: Option<Arc<Recent>>,
 }
 
 impl Loader {
@@ -60,11 +102,16 @@ impl Loader {
         Key { pk: self.place.pipeline(pipeline), sk: keys::item_sk(key) }
     }
 
-    /// Loads what is asked for and not loaded yet.
+    /// Loads what is asked for and not loaded yet: all single items by one request.
     pub async fn load(&self, pipeline: PipelineId, loaded: &mut Loaded, reads: &[Read]) -> Result<(), PortError> {
+        let mut items = Vec::new();
         for read in reads.iter().filter(|read| !loaded.slice.has(read)).cloned().collect::<Vec<_>>() {
             match read {
-                Read::Item(key) => self.load_item(pipeline, loaded, key).await?,
+                Read::Item(key) => {
+                    if !self.known(pipeline, loaded, &key) && !items.contains(&key) {
+                        items.push(key);
+                    }
+                }
                 Read::Slot(execution, stage, slot) => {
                     let prefix = keys::slot_prefix(execution, &stage, slot);
                     let mut actions = Vec::new();
@@ -85,27 +132,75 @@ impl Loader {
                 }
             }
         }
+        for chunk in items.chunks(MAX_READS) {
+            self.load_items(pipeline, loaded, chunk).await?;
+        }
         Ok(())
     }
 
-    async fn load_item(&self, pipeline: PipelineId, loaded: &mut Loaded, key: ItemKey) -> Result<(), PortError> {
-        let immutable = matches!(key, ItemKey::Header(_) | ItemKey::StagePart(..));
-        if immutable && let Some(item) = self.cache.get(pipeline, &key) {
-            loaded.slice.put(key, Some(item));
-            return Ok(());
+    /// Whether an item is known without reading; then it is in the slice.
+    fn known(&self, pipeline: PipelineId, loaded: &mut Loaded, key: &ItemKey) -> bool {
+        if is_immutable(key)
+            && let Some(item) = self.cache.get(pipeline, key)
+        {
+            loaded.slice.put(key.clone(), Some(item));
+            return true;
         }
-        let item = match self.table.get(&self.key(pipeline, &key)).await? {
-            Some(stored) => {
-                loaded.revisions.insert(key.clone(), stored.revision);
-                Some(decode_item(&key, &stored.body)?)
-            }
-            None => None,
+        let Some(found) = self.recent.as_ref().and_then(|recent| recent.get(pipeline, key)) else { return false };
+        if let Some((_, revision)) = &found {
+            loaded.revisions.insert(key.clone(), *revision);
+        }
+        loaded.slice.put(key.clone(), found.map(|(item, _)| item));
+        true
+    }
+
+    async fn load_items(&self, pipeline: PipelineId, loaded: &mut Loaded, wanted: &[ItemKey]) -> Result<(), PortError> {
+        let keys: Vec<Key> = wanted.iter().map(|key| self.key(pipeline, key)).collect();
+        let found = match keys.as_slice() {
+            [one] => vec![self.table.get(one).await?],
+            several => self.table.get_many(several).await?,
         };
-        if immutable && let Some(item) = &item {
-            self.cache.put(pipeline, &key, item);
+        for (key, stored) in wanted.iter().zip(found) {
+            let item = match stored {
+                Some(stored) => {
+                    loaded.revisions.insert(key.clone(), stored.revision);
+                    Some((decode_item(key, &stored.body)?, stored.revision))
+                }
+                None => None,
+            };
+            if is_immutable(key) {
+                if let Some((item, _)) = &item {
+                    self.cache.put(pipeline, key, item);
+                }
+            } else if let Some(recent) = &self.recent {
+                recent.put(pipeline, key, item.clone());
+            }
+            loaded.slice.put(key.clone(), item.map(|(item, _)| item));
         }
-        loaded.slice.put(key, item);
         Ok(())
+    }
+
+    /// Remembers what a commit wrote.
+    pub fn wrote(&self, prepared: &Prepared) {
+        let Some(recent) = &self.recent else { return };
+        for change in &prepared.changed.changes {
+            let at = self.key(prepared.pipeline, change.key());
+            let written = prepared.writes.iter().find(|write| *write.key() == at);
+            let item = match (change, written) {
+                (Change::Create(_, item) | Change::Replace(_, item), Some(Write::Put { revision, .. })) => {
+                    Some((item.clone(), *revision))
+                }
+                (Change::Create(..) | Change::Replace(..) | Change::Delete(_), _) => None,
+            };
+            recent.put(prepared.pipeline, change.key(), item);
+        }
+    }
+
+    /// Forgets what this piece of work read: somebody changed it.
+    pub fn forget(&self) {
+        if let Some(recent) = &self.recent {
+            recent.forget();
+        }
     }
 
     async fn last_success(
@@ -151,4 +246,9 @@ impl Loader {
             }
         }
     }
+}
+
+/// What is written once.
+fn is_immutable(key: &ItemKey) -> bool {
+    matches!(key, ItemKey::Header(_) | ItemKey::StagePart(..))
 }

@@ -239,9 +239,14 @@ impl Control {
         &self,
         id: PipelineId,
         version: Version,
-    ) -> Result<Option<Pipeline>, ControlError> {
+    ) -> Result<Option<Arc<Pipeline>>, ControlError> {
+        if let Some(known) = self.loader.cache.declaration(id, version) {
+            return Ok(Some(known));
+        }
         let key = Key { pk: self.place().pipeline(id), sk: keys::declaration_sk(version) };
-        let found = self.table().get(&key).await?;
-        Ok(found.map(|stored| decode(&stored.body, &key.sk)).transpose()?)
+        let Some(stored) = self.table().get(&key).await? else { return Ok(None) };
+        let declaration: Arc<Pipeline> = Arc::new(decode(&stored.body, &key.sk)?);
+        self.loader.cache.keep_declaration(id, version, declaration.clone());
+        Ok(Some(declaration))
     }
 }

@@ -17,6 +17,9 @@ pub const TABLE: Capability = Capability {
     sid: "Table",
     source: "crates/aws/src/table",
     calls: &[
+        ("batch_get_item", &["dynamodb:BatchGetItem"]),
+        ("batch_write_item", &["dynamodb:BatchWriteItem"]),
+        ("delete_item", &["dynamodb:DeleteItem"]),
         ("get_item", &["dynamodb:GetItem"]),
         ("query", &["dynamodb:Query"]),
         ("transact_write_items", &["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem"]),

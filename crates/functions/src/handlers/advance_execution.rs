@@ -15,23 +15,21 @@ pub struct AdvanceExecution {
     pub sender: Sender,
 }
 
-impl AdvanceExecution {
-    async fn consume(&self, row: &WorkRow) -> Result<(), FunctionError> {
-        let control = &self.sender.control;
-        match &row.task {
-            Task::Engine(work) => {
-                let applied = control.consume(row, work).await?;
-                tracing::info!(pipeline = %row.pipeline.name, row = %row.id, ?work, outcome = outcome(&applied), "consumed");
-            }
-            Task::Dispatch(_) => self.sender.send(std::slice::from_ref(row), &[]).await?,
-            Task::Clean => control.clean(row).await?,
-            other => {
-                // The rules route these elsewhere; their rows stay for whom they are for.
-                tracing::warn!(task = control::handoff::task_name(other), "not a row of this function");
-            }
+async fn consume(sender: &Sender, row: &WorkRow) -> Result<(), FunctionError> {
+    let control = &sender.control;
+    match &row.task {
+        Task::Engine(work) => {
+            let applied = control.consume(row, work).await?;
+            tracing::info!(pipeline = %row.pipeline.name, row = %row.id, ?work, outcome = outcome(&applied), "consumed");
         }
-        Ok(())
+        Task::Dispatch(_) => sender.send(std::slice::from_ref(row), &[]).await?,
+        Task::Clean => control.clean(row).await?,
+        other => {
+            // The rules route these elsewhere; their rows stay for whom they are for.
+            tracing::warn!(task = control::handoff::task_name(other), "not a row of this function");
+        }
     }
+    Ok(())
 }
 
 fn outcome(applied: &control::Applied) -> &'static str {
@@ -46,11 +44,12 @@ fn outcome(applied: &control::Applied) -> &'static str {
 impl Handler for AdvanceExecution {
     async fn handle(&self, event: Value, _: &Invocation) -> Result<Value, FunctionError> {
         let handoff = handoffs::read(&event)?;
-        let Some(row) = self.sender.row(&handoff.work_row_id).await? else {
+        let sender = self.sender.for_invocation();
+        let Some(row) = sender.row(&handoff.work_row_id).await? else {
             return Ok(json!({ "consumed": false }));
         };
-        self.consume(&row).await?;
-        self.sender.flush().await?;
+        consume(&sender, &row).await?;
+        sender.flush().await?;
         Ok(json!({ "consumed": true }))
     }
 }

@@ -163,6 +163,11 @@ fn failure(failure: &Value) -> (String, String) {
 #[async_trait]
 impl Handler for DispatchAction {
     async fn handle(&self, event: Value, _: &Invocation) -> Result<Value, FunctionError> {
-        if event["operation"].is_string() { self.drive(&event).await } else { self.receive(&event).await }
+        let own = Self {
+            sender: self.sender.for_invocation(),
+            runner: self.runner.clone(),
+            state_machine_arn: self.state_machine_arn.clone(),
+        };
+        if event["operation"].is_string() { own.drive(&event).await } else { own.receive(&event).await }
     }
 }

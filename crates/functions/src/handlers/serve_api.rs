@@ -63,9 +63,10 @@ impl ServeApi {
         let sender = plane::sender(environment, config);
         let regions = Arc::new(OneRegion(sender.control.clone()));
         let keys = KmsLinkKeys::from_config(config, environment.get(names::LINK_KEYS));
-        let page_token_key = keys.mac(keys.current(), b"the key of page tokens").await.ok_or_else(|| {
-            FunctionError::Unavailable(format!("the key {} of {}", keys.current(), names::LINK_KEYS))
-        })?;
+        let page_token_key = keys
+            .mac(keys.current(), b"the key of page tokens")
+            .await
+            .ok_or_else(|| FunctionError::Unavailable(format!("the key {} of {}", keys.current(), names::LINK_KEYS)))?;
         let page_token_key: String = page_token_key.iter().map(|byte| format!("{byte:02x}")).collect();
         let api = Api {
             means: Arc::new(Means::new(page_token_key)),

@@ -1,6 +1,7 @@
 //! The functions' handlers against a cloud in memory, their sample events, the state machine and the template.
 #![expect(clippy::expect_used, reason = "tests panic where something is not as it must be")]
 
+mod budget;
 mod cloud;
 mod faults;
 mod machine;

@@ -1,0 +1,49 @@
+//! The stack, deployed with its compiled bootstraps into an emulator: what its users do, and what goes wrong there.
+
+use std::process::Command;
+
+use crate::support::{root, succeed};
+
+/// Runs some scenarios of `e2e/scenario.py`; false where no stack is deployed.
+fn scenario(names: &[&str]) -> bool {
+    let (stack, python) = (std::env::var_os("PENSTOCK_TEST_STACK"), std::env::var_os("PENSTOCK_TEST_PYTHON"));
+    let (Some(_), Some(python)) = (stack, python) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "PENSTOCK_TEST_STACK is not set: CI runs `make test`, which deploys one"
+        );
+        eprintln!("SKIPPED: no stack is deployed; `make test` and `make e2e` deploy one");
+        return false;
+    };
+    let mut command = Command::new(python);
+    let output = succeed(command.arg(root().join("tests/e2e/scenario.py")).args(names));
+    eprintln!("{output}");
+    let passed = format!("{} passed, 0 failed", names.len());
+    assert!(output.trim_end().ends_with(&passed), "{output}");
+    true
+}
+
+#[test]
+fn an_object_goes_through_builds_an_approval_and_a_deploy() {
+    scenario(&["the_main_job"]);
+}
+
+#[test]
+fn failures_are_told_and_retried() {
+    scenario(&["a_failure_and_its_retry", "a_missing_object"]);
+}
+
+#[test]
+fn a_function_that_asks_for_it_is_called_again() {
+    scenario(&["a_function_called_again"]);
+}
+
+#[test]
+fn executions_supersede_one_another_and_are_stopped() {
+    scenario(&["stopping_and_superseding"]);
+}
+
+#[test]
+fn a_signed_push_starts_what_its_filters_pass() {
+    scenario(&["a_push_by_webhook"]);
+}
