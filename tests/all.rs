@@ -6,4 +6,5 @@ mod clients;
 mod kill;
 mod readme;
 mod rust_sdk;
+mod stack;
 mod support;
