@@ -134,8 +134,10 @@ async function jobs() {
   assert.equal((await call("ListRuleTypes")).ruleTypes.length, 6);
   const snyk = (await call("GetActionType", type("Invoke", "Snyk", "ThirdParty"))).actionType;
   await call("UpdateActionType", { actionType: { ...snyk, description: "Scans" } });
-  await call("CreatePipeline", { pipeline: declaration("jsjobs", { name: "Test", actions: [{
-    name: "Check", actionTypeId: type("Test", "Js", "Custom"), inputArtifacts: [{ name: "Code" }] }] }) });
+  // In parallel, so that the execution that the creation starts keeps no other from its job.
+  const pipeline = declaration("jsjobs", { name: "Test", actions: [{
+    name: "Check", actionTypeId: type("Test", "Js", "Custom"), inputArtifacts: [{ name: "Code" }] }] });
+  await call("CreatePipeline", { pipeline: { ...pipeline, executionMode: "PARALLEL" } });
   const work = async (answer) => {
     const id = await start("jsjobs");
     const poll = () => call("PollForJobs", { actionTypeId: type("Test", "Js", "Custom"), maxBatchSize: 50 });
