@@ -198,8 +198,9 @@ def stopping_and_superseding(stack, name):
 
 def a_push_by_webhook(stack, name):
     """A signed push starts the pipelines whose filters it passes, once; others, and forgeries, start nothing."""
-    made = stack.extension("CreateConnection", name=name[-30:], provider="GitHub", webhookSecret="s3cret-of-the-hook")
-    arn, url = made["connectionArn"], made["webhookUrl"]
+    made = stack.extension(
+        "CreateConnection", connectionName=name[-30:], providerType="GitHub", webhookSecret="s3cret-of-the-hook")
+    arn, url = made["connection"]["connectionArn"], made["connection"]["webhookUrl"]
     source = action("Fetch", "Source", "CodeStarSourceConnection", {
         "ConnectionArn": arn, "FullRepositoryId": "acme/shop", "BranchName": "main"}, outputs=["App"])
     triggers = [{"providerType": "CodeStarSourceConnection", "gitConfiguration": {

@@ -122,7 +122,8 @@ class Stack:
 
     def executions(self, pipeline):
         pages = self.pipelines.get_paginator("list_pipeline_executions").paginate(pipelineName=pipeline)
-        return [summary for page in pages for summary in page["pipelineExecutionSummaries"]]
+        summaries = [summary for page in pages for summary in page["pipelineExecutionSummaries"]]
+        return [summary for summary in summaries if summary["trigger"]["triggerType"] != "CreatePipeline"]
 
     def declare(self, name, stages, **more):
         """A pipeline over the stack's own bucket and role."""
@@ -130,7 +131,19 @@ class Stack:
             "name": name, "roleArn": self.role, "pipelineType": "V2",
             "artifactStore": {"type": "S3", "location": self.bucket}, "stages": stages, **more,
         }
-        return self.pipelines.create_pipeline(pipeline=declaration)["pipeline"]
+        made = self.pipelines.create_pipeline(pipeline=declaration)["pipeline"]
+        self.end_the_first(name)
+        return made
+
+    def end_the_first(self, name):
+        """The execution that the creation started is not what a scenario is about: it is ended."""
+        [first] = self.pipelines.list_pipeline_executions(pipelineName=name)["pipelineExecutionSummaries"]
+        execution = first["pipelineExecutionId"]
+        try:
+            self.pipelines.stop_pipeline_execution(pipelineName=name, pipelineExecutionId=execution, abandon=True)
+        except self.pipelines.exceptions.PipelineExecutionNotStoppableException:
+            pass  # it has ended
+        self.until("the end of the first execution", lambda: self.status(name, execution) in ("Stopped", "Failed"))
 
 
 class Listener:

@@ -55,17 +55,20 @@ impl Cache {
     }
 }
 
+/// An item and its revision; none where there is none.
+type Known = Option<(Item, u64)>;
+
 /// Items that this piece of work read or wrote: what it decides next need not read them again. What others changed
 /// meanwhile shows as a conflict at the commit; then everything is forgotten.
 #[derive(Default)]
-pub struct Recent(Mutex<HashMap<(PipelineId, ItemKey), Option<(Item, u64)>>>);
+pub struct Recent(Mutex<HashMap<(PipelineId, ItemKey), Known>>);
 
 impl Recent {
-    fn get(&self, id: PipelineId, key: &ItemKey) -> Option<Option<(Item, u64)>> {
+    fn get(&self, id: PipelineId, key: &ItemKey) -> Option<Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(id, key.clone())).cloned()
     }
 
-    fn put(&self, id: PipelineId, key: &ItemKey, item: Option<(Item, u64)>) {
+    fn put(&self, id: PipelineId, key: &ItemKey, item: Known) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((id, key.clone()), item);
     }
 
