@@ -19,7 +19,6 @@ use crate::approval::link::MAX_RECIPIENT_BYTES;
 use crate::error::ApiError;
 use crate::handle::Api;
 use crate::operations::{Call, jobs, pages};
-use crate::policies::{Asker, LINK, Resource, schema};
 
 /// The most bytes of a log in one answer.
 const MAX_LOG_BYTES: usize = 256 * 1024;
@@ -239,23 +238,13 @@ async fn pending(call: &Call, pipeline: &PipelineRef, input: &LinkInput) -> Resu
     Ok(actions.into_iter().find(is_pending))
 }
 
-/// Where policies restrict who may approve there are no links: whoever holds one may be anybody, also the starter.
+/// Where policies restrict who may approve there are no links.
 async fn check_link(call: &Call, pipeline: &PipelineRef, action: &ActionExecution) -> Result<(), ApiError> {
-    if call.policies.is_empty() {
+    if call.policies.permit_link(&call.control, pipeline, action).await? {
         return Ok(());
     }
-    let place = call.control.place();
-    let (approve, resource) = ("PutApprovalResult", Resource::of("PutApprovalResult", &call.input, place));
-    let execution = call.control.execution(pipeline.id, action.key.execution).await?;
-    let starter = execution.map(|execution| execution.trigger.detail).unwrap_or_default();
-    let may = |arn: &str| {
-        let asker = Asker { arn, account: &place.account };
-        call.policies.permit(asker, &schema::action(approve, false), &resource, Some(&starter))
-    };
-    if may(LINK) && may(&starter) {
-        return Ok(());
-    }
-    let message = format!("who may approve {} is restricted by policies: there are no links to it", resource.shown());
+    let (stage, name) = (&action.key.stage, &action.key.name);
+    let message = format!("who may approve {stage}/{name} is restricted by policies: there are no links to it");
     Err(ApiError::with_status("AccessDeniedException", 400, message))
 }
 

@@ -11,7 +11,11 @@ use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
+use control::Control;
+use control::rows::PipelineRef;
+use engine::ActionExecution;
 use model::Pipeline;
+use serde_json::json;
 
 use crate::error::ApiError;
 use crate::operations::Call;
@@ -148,6 +152,35 @@ impl Policies {
             }
         }
         Ok(())
+    }
+}
+
+impl Policies {
+    /// Whether an approval may be decided by a signed link: whoever holds one may be anybody, also the starter.
+    ///
+    /// # Errors
+    ///
+    /// The execution cannot be read.
+    pub(crate) async fn permit_link(
+        &self,
+        control: &Control,
+        pipeline: &PipelineRef,
+        action: &ActionExecution,
+    ) -> Result<bool, ApiError> {
+        if self.is_empty() {
+            return Ok(true);
+        }
+        const APPROVE: &str = "PutApprovalResult";
+        let (place, key) = (control.place(), &action.key);
+        let input = json!({ "pipelineName": pipeline.name, "stageName": key.stage, "actionName": key.name });
+        let resource = Resource::of(APPROVE, &input, place);
+        let execution = control.execution(pipeline.id, key.execution).await?;
+        let starter = execution.map(|execution| execution.trigger.detail).unwrap_or_default();
+        let may = |arn: &str| {
+            let asker = Asker { arn, account: &place.account };
+            self.permit(asker, &schema::action(APPROVE, false), &resource, Some(&starter))
+        };
+        Ok(may(LINK) && may(&starter))
     }
 }
 

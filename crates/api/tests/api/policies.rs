@@ -82,3 +82,23 @@ async fn naming_a_role_needs_pass_role() {
     assert_eq!(denied.0, "AccessDeniedException");
     assert!(denied.1.ends_with("iam:PassRole on resource: arn:aws:iam::123456789012:role/admin"), "{}", denied.1);
 }
+
+#[tokio::test]
+async fn links_made_before_a_restriction_decide_nothing() {
+    let mut server = server();
+    server.call("CreatePipeline", json!({ "pipeline": declaration("release") })).await.unwrap();
+    server.call("StartPipelineExecution", json!({ "name": "release" })).await.unwrap();
+    server.run().await;
+    let input = json!({ "pipelineName": "release", "stageName": "Check", "actionName": "Decide" });
+    let link = server.extension("GetApprovalLink", input).await.unwrap();
+    let path = link["url"].as_str().unwrap().strip_prefix("http://127.0.0.1:7707").unwrap();
+    let headers =
+        [("host", "127.0.0.1:7707"), ("origin", "null"), ("content-type", "application/x-www-form-urlencoded")];
+    let policies = format!(r#"permit (principal == Principal::"{USER}", action, resource);"#);
+    server.api.guard.policies = std::sync::Arc::new(Policies::parse(&policies).unwrap());
+    let refused = server.send("POST", path, &headers, b"decision=approve").await;
+    assert_eq!((refused.status, refused.body.contains("restricted")), (403, true), "{}", refused.body);
+    assert_eq!(server.send("GET", path, &headers[..1], b"").await.status, 200);
+    server.api.guard.policies = std::sync::Arc::default();
+    assert_eq!(server.send("POST", path, &headers, b"decision=approve").await.status, 200);
+}
