@@ -6,10 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::Durability;
+
+/// How long more are waited for where several came at once before: under load a directory is made durable once for all.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// Somebody who waits for directories to be durable.
 struct Request {
@@ -79,8 +83,13 @@ impl Directories {
 
 /// Takes all that wait at a time, until the store is dropped.
 fn serve(requests: &mpsc::Receiver<Request>, syncs: &AtomicU64) {
+    let mut crowded = false;
     while let Ok(first) = requests.recv() {
+        if crowded {
+            std::thread::sleep(GATHER);
+        }
         let batch: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
+        crowded = batch.len() > 1;
         let directories: BTreeSet<&PathBuf> = batch.iter().flat_map(|request| &request.directories).collect();
         let synced = directories.into_iter().try_for_each(|path| {
             syncs.fetch_add(1, Ordering::Relaxed);

@@ -17,6 +17,10 @@ use super::Published;
 
 /// How long the publisher gathers before it flushes.
 const GATHER: std::time::Duration = std::time::Duration::from_millis(1);
+/// How long where the last batch was large: under load each flush carries more.
+const GATHER_MORE: std::time::Duration = std::time::Duration::from_millis(5);
+/// How many rows a large batch has.
+const LARGE: usize = 10;
 
 /// The event log: one envelope a line. An event's sequence is the offset of its line's end.
 pub struct EventLog {
@@ -81,6 +85,7 @@ impl Publisher {
         stop: CancellationToken,
     ) {
         self.publish_surely(left, &stop).await;
+        let mut gather = GATHER;
         loop {
             let mut batch = Vec::new();
             tokio::select! {
@@ -89,12 +94,13 @@ impl Publisher {
                 () = stop.cancelled() => break,
             }
             // What the same moment brings shares its flush: an action's end, its stage's next step, the next claim.
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(gather).await;
             while batch.len() < MAX_WRITES
                 && let Ok(row) = rows.try_recv()
             {
                 batch.push(row);
             }
+            gather = if batch.len() >= LARGE { GATHER_MORE } else { GATHER };
             self.publish_surely(batch, &stop).await;
         }
         // What was committed before the stop is published still.
