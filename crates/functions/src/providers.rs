@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actions::files::ProviderFiles;
 use actions::heads::{ConnectionsByArn, ProviderHeads};
 use actions::ports::{
     ApprovalLink, ApprovalLinks, Connection, ConnectionTokens, GitHost, JobNews, Jobs, PipelineStart, PipelineStarter,
@@ -50,6 +51,12 @@ pub fn heads(environment: &Environment, config: &SdkConfig, control: &Control) -
         account: control.place().account.clone(),
         region: control.place().region.clone(),
     }
+}
+
+/// The same control plane, which asks git hosts for the changed files that their events do not say.
+pub fn with_files(control: Control) -> Control {
+    let connections = Arc::new(Own(control.clone()));
+    control.with_files(Arc::new(ProviderFiles { connections, web: Web::new() }))
 }
 
 /// Signed links to approvals.

@@ -1,5 +1,6 @@
 //! Polling change detection, and the heads of webhook-fed branches.
 
+use control::handoff::Sender;
 use functions::environment::names;
 use functions::handlers::poll_sources::PollSources;
 use functions::{plane, providers, run};
@@ -9,7 +10,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     run(&[names::SERVICE_ROLE], &[], |environment, config| async move {
         let sender = plane::sender(&environment, &config);
         let heads = Box::new(providers::heads(&environment, &config, &sender.control));
-        Ok(PollSources { sender, heads, stack: environment.get(names::STACK).into() })
+        let control = providers::with_files(sender.control.clone());
+        Ok(PollSources { sender: Sender { control, ..sender }, heads, stack: environment.get(names::STACK).into() })
     })
     .await
 }
