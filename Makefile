@@ -7,7 +7,7 @@ test:  ## lint, then every test; installs what the tests need below .tools/
 	@cargo xtask test
 e2e:  ## the deployed stack's tests only, in an emulator
 	@cargo xtask e2e
-lint:  ## rustfmt, clippy with warnings as errors, cargo deny
+lint:  ## rustfmt, clippy with warnings as errors, cfn-lint, cargo deny
 	@cargo xtask lint
 bench:  ## every benchmark, as a table
 	@cargo xtask bench

@@ -12,10 +12,15 @@ const CARGO_DENY: &str = "0.20.2";
 /// What the tests with real clients need of PyPI.
 const CLIENTS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3", "moto[server]==5.2.5"];
 
-/// rustfmt, clippy with warnings as errors, cargo deny.
+/// What reads templates as CloudFormation and SAM do.
+const CFN_LINT: &[&str] = &["cfn-lint==1.58.0"];
+
+/// rustfmt, clippy with warnings as errors, cfn-lint, cargo deny.
 pub fn lint() -> anyhow::Result<()> {
     step("cargo", &["fmt", "--all", "--check"])?;
     step("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let tools = python_tools("cfn-lint", CFN_LINT)?;
+    step_with(Command::new(tools.join("bin/cfn-lint")).args(["template.yaml", "infra/forwarder.yaml"]))?;
     let deny = cargo_deny()?;
     step_with(Command::new(deny).args(["--log-level", "error", "check", "bans", "licenses", "sources"]))
 }

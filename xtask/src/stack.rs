@@ -144,7 +144,9 @@ fn deploy(endpoint: &str, stack: &str) -> anyhow::Result<String> {
 
 fn run(aws: &Path, endpoint: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(aws);
-    command.args(arguments).args(["--endpoint-url", endpoint]).current_dir(root()).env("AWS_PAGER", "");
+    // By the environment: `package` gives the option to no client of S3.
+    command.args(arguments).current_dir(root()).env("AWS_ENDPOINT_URL", endpoint).env("AWS_PAGER", "");
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
     for (name, value) in EMULATED {
         command.env(name, value);
     }
