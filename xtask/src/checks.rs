@@ -107,7 +107,7 @@ fn javascript() -> anyhow::Result<PathBuf> {
         std::fs::copy(pinned.join(file), place.join(file))?;
     }
     let arguments = ["ci", "--silent", "--no-audit", "--no-fund", "--omit-lockfile-registry-resolved"];
-    step_with(Command::new("npm").args(arguments).current_dir(&place))?;
+    step_with(Command::new("npm").args(arguments).arg("--prefix").arg(&place))?;
     std::fs::write(mark, lock)?;
     Ok(place)
 }
