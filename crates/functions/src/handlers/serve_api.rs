@@ -69,7 +69,7 @@ impl ServeApi {
             .ok_or_else(|| FunctionError::Unavailable(format!("the key {} of {}", keys.current(), names::LINK_KEYS)))?;
         let page_token_key: String = page_token_key.iter().map(|byte| format!("{byte:02x}")).collect();
         let api = Api {
-            means: Arc::new(Means::new(page_token_key)),
+            means: Arc::new(Means { starts_created: true, ..Means::new(page_token_key) }),
             guard: Guard::default(),
             regions: regions.clone(),
             verifier: Verifier::new(Arc::new(NoCredentials), api::handle::SERVICE),

@@ -189,9 +189,8 @@ impl Drivers for World {
             return Err(PortError::Unavailable("Step Functions".into()));
         }
         self.with(|state| {
-            let (name, step) = token.rsplit_once('/').expect("a token of ours");
-            let driver = state.drivers.get_mut(name).expect("a driver of ours");
-            if driver.steps.to_string() == step {
+            let Some((name, step)) = token.rsplit_once('/') else { return };
+            if let Some(driver) = state.drivers.get_mut(name).filter(|driver| driver.steps.to_string() == step) {
                 driver.done = true;
             }
         });

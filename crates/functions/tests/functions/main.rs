@@ -5,4 +5,5 @@ mod budget;
 mod cloud;
 mod faults;
 mod machine;
+mod samples;
 mod template;
