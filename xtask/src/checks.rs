@@ -28,7 +28,7 @@ pub fn lint() -> anyhow::Result<()> {
 /// Lint, then every test. The test runner's own closing lines stand last.
 pub fn test() -> anyhow::Result<()> {
     lint()?;
-    tests(&["test", "--workspace"])
+    tests(&["test", "--workspace", "--no-fail-fast"])
 }
 
 /// The deployed stack's own tests only.
