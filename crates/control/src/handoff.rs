@@ -21,6 +21,8 @@ pub const WORK_ROW: &str = "Penstock Work Row";
 pub const HANDOFF_VERSION: u64 = 1;
 /// How long after it was due a row counts as left behind, in milliseconds.
 pub const GRACE_MILLIS: i64 = 15_000;
+/// How young a row is that its sender may still be sending, in milliseconds: the relay leaves it to the sweep.
+pub const SENDING_MILLIS: u64 = 5_000;
 /// How often a row is sent before it is parked.
 pub const MAX_TRIES: u32 = 10;
 /// The most events of one call of the bus.
@@ -289,10 +291,18 @@ impl Sender {
         match kind {
             keys::RowKind::Work => {
                 let row: WorkRow = decode(&stored.body, &key.sk)?;
-                if row.due <= self.control.now() { self.send(&[row], &[]).await } else { Ok(()) }
+                if self.is_left(row.due) { self.send(&[row], &[]).await } else { Ok(()) }
             }
-            keys::RowKind::Publication => self.send(&[], &[decode(&stored.body, &key.sk)?]).await,
+            keys::RowKind::Publication => {
+                let row: PublicationRow = decode(&stored.body, &key.sk)?;
+                if self.is_left(row.at) { self.send(&[], &[row]).await } else { Ok(()) }
+            }
         }
+    }
+
+    /// Whether a row is older than its sending takes.
+    fn is_left(&self, since: Timestamp) -> bool {
+        self.control.now().millis_since(since) >= SENDING_MILLIS
     }
 
     /// The row that a hand-off names; none if it is consumed.
