@@ -7,7 +7,6 @@ use crate::keys;
 use crate::load::Loaded;
 use crate::ports::{Condition, PortError, Query, Write};
 use crate::rows::{Task, WorkRow};
-use crate::stored::encode;
 
 /// How many items one commit removes.
 const PAGE: usize = 90;
@@ -48,8 +47,7 @@ impl Control {
             let due = self.now().plus_millis(millis);
             let (id, region) = (seed.id("clean"), self.place().region.clone());
             let again = WorkRow { id, region, pipeline: row.pipeline.clone(), due, task: Task::Clean, tries: 0 };
-            let (key, body) = (again.key(self.place()), encode(&again)?);
-            writes.push(Write::Put { key, revision: 1, body, condition: Condition::Always });
+            writes.push(self.put_row(&again)?);
         }
         match self.table().transact(&format!("clean-{}", seed.0.simple()), &writes).await {
             Err(PortError::Conflict) if self.table().get(&own).await?.is_none() => Ok(()),

@@ -229,8 +229,9 @@ impl Tells for StateChange {
     }
 }
 
-/// A deadline row that is consumed and cancelled by one commit is deleted once, under the stricter condition.
-fn one_write_an_item(writes: Vec<Write>) -> Vec<Write> {
+/// One write an item: the last. A deadline row that is consumed and cancelled by one commit is deleted once, under the
+/// stricter condition; an action that changed its resource has its polled item written over.
+pub(crate) fn one_write_an_item(writes: Vec<Write>) -> Vec<Write> {
     let mut kept: Vec<Write> = Vec::with_capacity(writes.len());
     for write in writes {
         match kept.iter().position(|other| other.key() == write.key()) {

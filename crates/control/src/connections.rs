@@ -302,13 +302,7 @@ impl Control {
     /// Makes a transaction of writes that nobody asked for by name, and has it survive a crash.
     pub(crate) async fn write(&self, writes: &[Write]) -> Result<(), ControlError> {
         let token = format!("write-{}", self.event_seed().0.simple());
-        let mut repeats = 0;
-        loop {
-            match self.table().transact(&token, writes).await {
-                Err(PortError::Unavailable(_) | PortError::Throttled) if repeats < 5 => repeats += 1,
-                done => break done,
-            }
-        }?;
+        self.repeated(&token, writes).await?;
         Ok(self.table().flush().await?)
     }
 

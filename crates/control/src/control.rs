@@ -204,14 +204,19 @@ impl Control {
         self.table().flush().await
     }
 
-    async fn transact(&self, token: &str, writes: &[Write]) -> Result<(), PortError> {
+    /// One transaction; one of unknown outcome is repeated byte for byte.
+    pub(crate) async fn repeated(&self, token: &str, writes: &[Write]) -> Result<(), PortError> {
         let mut repeats = 0;
         loop {
             match self.ports.table.transact(token, writes).await {
                 Err(PortError::Unavailable(_) | PortError::Throttled) if repeats < REPEATS => repeats += 1,
-                done => break done,
+                done => return done,
             }
-        }?;
+        }
+    }
+
+    async fn transact(&self, token: &str, writes: &[Write]) -> Result<(), PortError> {
+        self.repeated(token, writes).await?;
         if let Some(beside) = &self.beside {
             beside.made();
         }
@@ -287,7 +292,7 @@ impl Control {
 }
 
 /// The action execution of this key, if the change writes it.
-fn written_action<'a>(change: &'a Change, key: &ActionKey) -> Option<&'a ActionExecution> {
+pub(crate) fn written_action<'a>(change: &'a Change, key: &ActionKey) -> Option<&'a ActionExecution> {
     match change {
         Change::Create(_, Item::Action(action)) | Change::Replace(_, Item::Action(action)) if action.key == *key => {
             Some(action)

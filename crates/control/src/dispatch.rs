@@ -11,11 +11,11 @@ use model::{
 };
 
 use crate::artifact_keys::artifact_key;
-use crate::control::{Applied, Control, ControlError};
+use crate::control::{Applied, Control, ControlError, written_action};
 use crate::keys;
 use crate::load::Loaded;
 use crate::logs::log_location;
-use crate::ports::{ActionReply, ActionRequest, Condition, Key, Write, artifact_location};
+use crate::ports::{ActionReply, ActionRequest, Condition, Key, PortError, Write, artifact_location};
 use crate::rows::{ActionRef, PipelineRef, Task, WorkRow};
 use crate::stored::{decode, encode};
 
@@ -64,7 +64,7 @@ impl Control {
         let mut extra = self.beside_claim(pipeline, &action, &prepared, event.seed)?;
         extra.extend(self.beside_first_claim(pipeline, &action, &prepared.declaration).await?);
         let claimed = match self.apply(pipeline, &event, consumed, &extra).await? {
-            Applied::Changed(changed) => changed.changes.into_iter().find_map(written_action),
+            Applied::Changed(changed) => changed.changes.iter().find_map(|change| written_action(change, key)).cloned(),
             Applied::Ignored(_) | Applied::Consumed => None,
         };
         // Nothing is read after the claim: whoever holds it must not fail any more before it is handed to the provider.
@@ -152,7 +152,7 @@ impl Control {
         let declaration = part.as_deref().and_then(|part| declared(part, key));
         let whole = self.declaration_top(pipeline.id, execution.version).await?;
         let (Some(mut declaration), Some(whole)) = (declaration, whole) else {
-            let gone = crate::ports::PortError::Corrupt(format!("the declaration of {}/{}", key.stage, key.name));
+            let gone = PortError::Corrupt(format!("the declaration of {}/{}", key.stage, key.name));
             return Err(gone.into());
         };
         let header = self.header(pipeline.id, execution.version).await?;
@@ -198,7 +198,7 @@ impl Control {
         let mut loaded = Loaded::default();
         self.loader.load(id, &mut loaded, &[engine::Read::Item(engine::ItemKey::Header(version))]).await?;
         let header = loaded.slice.header(version).ok().flatten().cloned();
-        header.ok_or_else(|| crate::ports::PortError::Corrupt(format!("the header of version {version}")).into())
+        header.ok_or_else(|| PortError::Corrupt(format!("the header of version {version}")).into())
     }
 
     /// Where an artifact of this execution (or of a rollback's target) lies.
@@ -339,23 +339,24 @@ impl Control {
                 let event = self.event(What::Action(key.clone(), ActionReport::Started(started.clone())));
                 let poll = poll_at.map(|due| self.poll_row(pipeline, key, due, event.seed));
                 let mut extra = poll.iter().map(|row| self.put_row(row)).collect::<Result<Vec<_>, _>>()?;
-                extra.extend(self.pointer(pipeline, key, started.external_id.as_deref())?);
+                if let Some(external_id) = &started.external_id {
+                    extra.push(self.pointer(pipeline, key, external_id)?);
+                }
                 self.apply(pipeline, &event, consumed, &extra).await
             }
         }
     }
 
-    /// What leads from the work's id at its provider back to the action.
-    fn pointer(
+    /// What leads from the work's id at its provider, or a job's id, back to the action.
+    pub(crate) fn pointer(
         &self,
         pipeline: &PipelineRef,
         key: &ActionKey,
-        external_id: Option<&str>,
-    ) -> Result<Option<Write>, ControlError> {
-        let Some(external_id) = external_id else { return Ok(None) };
+        external_id: &str,
+    ) -> Result<Write, PortError> {
         let body = encode(&ActionRef { pipeline: pipeline.clone(), key: key.clone() })?;
         let key = self.place().external(external_id);
-        Ok(Some(Write::Put { key, revision: 1, body, condition: Condition::Always }))
+        Ok(Write::Put { key, revision: 1, body, condition: Condition::Always })
     }
 
     /// The action execution whose work has this id at its provider.
@@ -364,7 +365,14 @@ impl Control {
         Ok(found.map(|stored| decode(&stored.body, "a pointer to an action execution")).transpose()?)
     }
 
-    fn poll_row(&self, pipeline: &PipelineRef, key: &ActionKey, due: Timestamp, seed: model::Seed) -> WorkRow {
+    /// The row that has an action's provider asked for news.
+    pub(crate) fn poll_row(
+        &self,
+        pipeline: &PipelineRef,
+        key: &ActionKey,
+        due: Timestamp,
+        seed: model::Seed,
+    ) -> WorkRow {
         WorkRow {
             id: seed.id("poll"),
             region: self.place().region.clone(),
@@ -375,7 +383,8 @@ impl Control {
         }
     }
 
-    fn put_row(&self, row: &WorkRow) -> Result<Write, ControlError> {
+    /// Writes a row.
+    pub(crate) fn put_row(&self, row: &WorkRow) -> Result<Write, PortError> {
         Ok(Write::Put { key: row.key(self.place()), revision: 1, body: encode(row)?, condition: Condition::Always })
     }
 
@@ -389,12 +398,21 @@ impl Control {
     ) -> Result<Applied, ControlError> {
         let mut extra = Vec::new();
         if outcome.error.is_none() && !outcome.variables.is_empty() {
-            let place = Key { pk: self.place().pipeline(pipeline.id), sk: keys::variables_sk(key) };
-            let body = encode(&outcome.variables)?;
-            extra.push(Write::Put { key: place, revision: 1, body, condition: Condition::Always });
+            extra.push(self.put_variables(pipeline, key, &outcome.variables)?);
         }
         let event = self.event(What::Action(key.clone(), ActionReport::Ended(Box::new(outcome))));
         self.apply(pipeline, &event, consumed, &extra).await
+    }
+
+    /// Writes an action's output variables beside it.
+    pub(crate) fn put_variables(
+        &self,
+        pipeline: &PipelineRef,
+        key: &ActionKey,
+        variables: &StringMap,
+    ) -> Result<Write, PortError> {
+        let key = Key { pk: self.place().pipeline(pipeline.id), sk: keys::variables_sk(key) };
+        Ok(Write::Put { key, revision: 1, body: encode(variables)?, condition: Condition::Always })
     }
 
     /// The request of a claimed action as it was, for polls and for taking it up again after a crash.
@@ -406,15 +424,6 @@ impl Control {
         let Some((execution, action)) = self.in_progress(pipeline, key).await? else { return Ok(None) };
         let prepared = self.prepare(pipeline, &execution, &action).await?;
         Ok(Some(self.request(pipeline, &execution, action, prepared)))
-    }
-}
-
-/// The action execution that a change writes.
-fn written_action(change: engine::Change) -> Option<ActionExecution> {
-    match change {
-        engine::Change::Create(_, engine::Item::Action(action))
-        | engine::Change::Replace(_, engine::Item::Action(action)) => Some(action),
-        engine::Change::Create(..) | engine::Change::Replace(..) | engine::Change::Delete(_) => None,
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::control::{Control, ControlError, Handoff};
 use crate::keys::{self, ROW_SHARDS};
 use crate::ports::{Bus, Condition, Key, PortError, PublicEvent, Query, Write};
-use crate::rows::{Entry, PublicationRow, Task, WorkRow};
+use crate::rows::{MAX_PUBLICATION, PublicationRow, Task, WorkRow};
 use crate::stored::{decode, encode};
 
 /// The detail type of hand-offs: a row's place, never what it says.
@@ -25,8 +25,6 @@ pub const GRACE_MILLIS: i64 = 15_000;
 pub const SENDING_MILLIS: u64 = 5_000;
 /// How often a row is sent before it is parked.
 pub const MAX_TRIES: u32 = 10;
-/// The most events of one call of the bus.
-const MAX_EVENTS: usize = 10;
 
 /// Runs drivers: state machine executions that start an action and see it to its end.
 #[async_trait]
@@ -158,22 +156,16 @@ impl Sender {
                 _ => events.push((self.handoff(row), None)),
             }
         }
+        let account = &self.control.place().account;
         for (index, row) in publications.iter().enumerate() {
-            if let Some(record) = &row.record {
-                events.push((self.call_record(row, record), Some((index, 0))));
-            }
-            events.extend(
-                row.entries
-                    .iter()
-                    .enumerate()
-                    .map(|(place, entry)| (self.state_change(row, entry), Some((index, place)))),
-            );
+            let envelopes = row.envelopes(account, &self.source).into_iter().enumerate();
+            events.extend(envelopes.map(|(place, envelope)| (PublicEvent { envelope }, Some((index, place)))));
         }
         let refused = self.publish(&events).await?;
         for (index, row) in publications.iter().enumerate() {
             done.extend(self.published(row, refused.get(&index).map_or(&[][..], Vec::as_slice))?);
         }
-        self.make_all(&done).await?;
+        self.make_all(done).await?;
         failure.map_or(Ok(()), Err)
     }
 
@@ -183,7 +175,7 @@ impl Sender {
         events: &[(PublicEvent, Option<(usize, usize)>)],
     ) -> Result<BTreeMap<usize, Vec<usize>>, ControlError> {
         let mut refused: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for chunk in events.chunks(MAX_EVENTS) {
+        for chunk in events.chunks(MAX_PUBLICATION) {
             let batch: Vec<_> = chunk.iter().map(|(event, _)| event.clone()).collect();
             for index in self.bus.publish(&batch).await? {
                 // A hand-off that was not accepted is found by the sweep: its row stays until it is consumed.
@@ -209,10 +201,10 @@ impl Sender {
         Ok(Some(Write::Put { key, revision: 2, body, condition: Condition::Present }))
     }
 
-    async fn make_all(&self, writes: &[Write]) -> Result<(), ControlError> {
+    async fn make_all(&self, writes: Vec<Write>) -> Result<(), ControlError> {
         // Rewritten publications are made alone: their condition must not keep what was published from going.
         let (deletes, puts): (Vec<_>, Vec<_>) =
-            writes.iter().cloned().partition(|write| matches!(write, Write::Delete { .. }));
+            writes.into_iter().partition(|write| matches!(write, Write::Delete { .. }));
         for chunk in deletes.chunks(crate::ports::MAX_WRITES) {
             self.transact(chunk).await?;
         }
@@ -264,24 +256,6 @@ impl Sender {
                 "resources": [], "detail": detail,
             }),
         }
-    }
-
-    fn call_record(&self, row: &PublicationRow, record: &serde_json::Value) -> PublicEvent {
-        let place = wire::events::Place {
-            account: self.control.place().account.clone(),
-            region: row.region.clone(),
-            source: self.source.clone(),
-        };
-        PublicEvent { envelope: wire::events::call_envelope(record, &place, &row.id.to_string(), row.at) }
-    }
-
-    fn state_change(&self, row: &PublicationRow, entry: &Entry) -> PublicEvent {
-        let place = wire::events::Place {
-            account: self.control.place().account.clone(),
-            region: row.region.clone(),
-            source: self.source.clone(),
-        };
-        PublicEvent { envelope: wire::events::envelope(&entry.change, &place, &entry.id.to_string()) }
     }
 
     /// Sends a row that the table's stream told of, if it is still there: its sender may have died.
@@ -396,10 +370,7 @@ impl Sender {
         for (key, stored) in page.items {
             let row: WorkRow = decode(&stored.body, &key.sk)?;
             let row = WorkRow { due: self.control.now(), tries: 0, ..row };
-            let writes = [
-                delete(key),
-                Write::Put { key: row.key(place), revision: 1, body: encode(&row)?, condition: Condition::Always },
-            ];
+            let writes = [delete(key), self.control.put_row(&row)?];
             self.transact(&writes).await?;
             self.send(&[row], &[]).await?;
         }

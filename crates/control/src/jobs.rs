@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::{Control, ControlError};
 use crate::keys::Place;
 use crate::ports::{ActionRequest, Condition, Key, PortError, Query, Write};
-use crate::rows::{ActionRef, PipelineRef};
+use crate::rows::PipelineRef;
 use crate::stored::{decode, encode};
 
 mod functions;
@@ -187,7 +187,7 @@ impl Control {
             return Ok(Vec::new());
         }
         let id = action.id.to_string();
-        let mut writes = vec![self.job_pointer(pipeline, &action.key, &id)?];
+        let mut writes = vec![self.pointer(pipeline, &action.key, &id)?];
         if job {
             let queryable = self.queryable(&action.action_type, declaration).await?;
             let item = JobItem {
@@ -218,11 +218,6 @@ impl Control {
                 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         };
         Ok(declaration.configuration.get(key).filter(fits).map(|value| (key.to_owned(), value.clone())))
-    }
-
-    fn job_pointer(&self, pipeline: &PipelineRef, key: &ActionKey, id: &str) -> Result<Write, PortError> {
-        let body = encode(&ActionRef { pipeline: pipeline.clone(), key: key.clone() })?;
-        Ok(Write::Put { key: self.place().external(id), revision: 1, body, condition: Condition::Always })
     }
 
     fn job_key(&self, pipeline: &PipelineRef, id: &str) -> Key {
@@ -304,9 +299,14 @@ impl Control {
 
     async fn found(&self, id: &str) -> Result<Option<Found>, JobError> {
         let Some(to) = self.action_by_external_id(id).await? else { return Ok(None) };
-        let Some(stored) = self.table().get(&self.job_key(&to.pipeline, id)).await? else { return Ok(None) };
+        self.found_in(to.pipeline, id).await
+    }
+
+    /// The job of this id in its pipeline; a function's first job has no item.
+    async fn found_in(&self, pipeline: PipelineRef, id: &str) -> Result<Option<Found>, JobError> {
+        let Some(stored) = self.table().get(&self.job_key(&pipeline, id)).await? else { return Ok(None) };
         let item = decode(&stored.body, id)?;
-        Ok(Some(Found { pipeline: to.pipeline, item, revision: stored.revision }))
+        Ok(Some(Found { pipeline, item, revision: stored.revision }))
     }
 
     /// A job by its id.

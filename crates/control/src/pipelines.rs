@@ -161,12 +161,7 @@ impl Control {
         let sources = self.source_writes(&pipeline, before.as_ref(), None, event.at).await?;
         let mut extra = vec![
             Write::Delete { key: self.place().name(name), condition: Condition::Revision(revision) },
-            Write::Put {
-                key: clean.key(self.place()),
-                revision: 1,
-                body: encode(&clean)?,
-                condition: Condition::Always,
-            },
+            self.put_row(&clean)?,
         ];
         extra.extend(sources.writes.iter().cloned());
         let deleted = self.command(&pipeline, &event, &extra).await;
@@ -221,9 +216,8 @@ impl Control {
 
     /// A version's declaration, put together from its parts.
     pub(crate) async fn declaration(&self, id: PipelineId, version: Version) -> Result<Option<Pipeline>, ControlError> {
-        let key = Key { pk: self.place().pipeline(id), sk: keys::declaration_sk(version) };
-        let Some(stored) = self.table().get(&key).await? else { return Ok(None) };
-        let mut declaration: Pipeline = decode(&stored.body, &key.sk)?;
+        let Some(top) = self.declaration_top(id, version).await? else { return Ok(None) };
+        let mut declaration = Pipeline::clone(&top);
         let mut loaded = Loaded::default();
         let header_key = engine::ItemKey::Header(version);
         self.loader.load(id, &mut loaded, &[engine::Read::Item(header_key)]).await?;

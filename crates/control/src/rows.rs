@@ -112,6 +112,15 @@ impl PublicationRow {
     pub fn key(&self, place: &Place) -> Key {
         place.publication_row(self.at, self.id)
     }
+
+    /// Its events in EventBridge's envelope, in order.
+    pub fn envelopes(&self, account: &str, source: &str) -> Vec<Value> {
+        let place =
+            wire::events::Place { account: account.to_owned(), region: self.region.clone(), source: source.to_owned() };
+        let change = |entry: &Entry| wire::events::envelope(&entry.change, &place, &entry.id.to_string());
+        let call = |record: &Value| wire::events::call_envelope(record, &place, &self.id.to_string(), self.at);
+        self.entries.iter().map(change).chain(self.record.as_deref().map(call)).collect()
+    }
 }
 
 /// The id of an action's deadline row: its completion can delete it without having read it.

@@ -5,9 +5,8 @@ use model::{ActionStatus, Category, StringMap, Timestamp};
 
 use super::{Found, JobError, JobItem, JobStatus};
 use crate::control::{Control, ControlError, Round};
-use crate::keys;
-use crate::ports::{Condition, Key, PortError, Write};
-use crate::rows::{PipelineRef, Task, WorkRow};
+use crate::ports::{Condition, PortError, Write};
+use crate::rows::{ActionRef, PipelineRef};
 use crate::stored::encode;
 
 /// The most bytes of output variables, names and values together.
@@ -106,14 +105,8 @@ impl Control {
 
     /// The job that is answered, if this worker may answer it now.
     async fn answered(&self, id: &str, worker: &str, third_party: bool) -> Result<Answered, JobError> {
-        let job = self.found(id).await?;
-        let (pipeline, key) = match &job {
-            Some(found) => (found.pipeline.clone(), found.item.action.clone()),
-            None => {
-                let to = self.action_by_external_id(id).await?.ok_or(JobError::NotFound)?;
-                (to.pipeline, to.key)
-            }
-        };
+        let ActionRef { pipeline, key } = self.action_by_external_id(id).await?.ok_or(JobError::NotFound)?;
+        let job = self.found_in(pipeline.clone(), id).await?;
         let action = self.action(&pipeline, &key).await?.ok_or(JobError::NotFound)?;
         match &job {
             Some(found) => check(&found.item, worker, third_party)?,
@@ -129,9 +122,7 @@ impl Control {
         let key = answered.action.key.clone();
         let mut writes: Vec<Write> = self.job_ended(&answered, JobStatus::Succeeded)?.into_iter().collect();
         if !success.variables.is_empty() {
-            let place = Key { pk: self.place().pipeline(answered.pipeline.id), sk: keys::variables_sk(&key) };
-            let body = encode(&success.variables)?;
-            writes.push(Write::Put { key: place, revision: 1, body, condition: Condition::Always });
+            writes.push(self.put_variables(&answered.pipeline, &key, &success.variables)?);
         }
         let outcome = Outcome {
             revision: source_revision(&answered.action, success.revision),
@@ -183,7 +174,7 @@ impl Control {
             continuation_token: Some(token.to_owned()),
         };
         let mut writes: Vec<Write> = self.job_ended(&answered, JobStatus::Succeeded)?.into_iter().collect();
-        writes.push(self.job_pointer(&answered.pipeline, &key, &next)?);
+        writes.push(self.pointer(&answered.pipeline, &key, &next)?);
         if function {
             let place = self.job_key(&answered.pipeline, &next);
             writes.push(Write::Put { key: place, revision: 1, body: encode(&item)?, condition: Condition::Always });
@@ -196,16 +187,8 @@ impl Control {
 
     /// The row that has a function called again.
     fn call_again(&self, pipeline: &PipelineRef, item: &JobItem, event: &Event) -> Result<Write, PortError> {
-        let row = WorkRow {
-            id: event.seed.id("poll"),
-            region: self.place().region.clone(),
-            pipeline: pipeline.clone(),
-            due: event.at.plus_millis(CALL_AGAIN_MILLIS),
-            task: Task::Poll(item.action.clone()),
-            tries: 0,
-        };
-        let body = encode(&row)?;
-        Ok(Write::Put { key: row.key(self.place()), revision: 1, body, condition: Condition::Always })
+        let due = event.at.plus_millis(CALL_AGAIN_MILLIS);
+        self.put_row(&self.poll_row(pipeline, &item.action, due, event.seed))
     }
 
     /// The job's item once it ended; a function's first job has none.

@@ -7,6 +7,7 @@ use model::{Pipeline, Timestamp};
 
 use super::poll::{PolledSource, polled_sk};
 use super::{Pointer, Resource, Rule, RuleItem, RuleState, Rules, sources_of};
+use crate::commit::one_write_an_item;
 use crate::control::{Control, ControlError};
 use crate::ports::{Condition, Key, PortError, Write};
 use crate::rows::PipelineRef;
@@ -56,7 +57,7 @@ impl Control {
             }
         }
         self.rule_changes(&old, &new, &mut changed).await?;
-        changed.writes = distinct(changed.writes);
+        changed.writes = one_write_an_item(changed.writes);
         while changed.writes.len() > MAX_INSIDE {
             let earlier: Vec<_> = changed.writes.drain(..MAX_INSIDE).collect();
             self.write(&earlier).await?;
@@ -173,16 +174,4 @@ fn refuse_loops(rules: &Rules, declaration: &Pipeline, sources: &[(Resource, Poi
 
 fn delete(key: Key) -> Write {
     Write::Delete { key, condition: Condition::Always }
-}
-
-/// One write an item: the last, as an action that changed its resource has its polled item written over.
-fn distinct(writes: Vec<Write>) -> Vec<Write> {
-    let mut kept: Vec<Write> = Vec::with_capacity(writes.len());
-    for write in writes {
-        match kept.iter().position(|other| other.key() == write.key()) {
-            Some(place) => kept[place] = write,
-            None => kept.push(write),
-        }
-    }
-    kept
 }

@@ -202,11 +202,9 @@ impl Control {
             tries: 0,
         };
         let stored = StoredDelivery { received_at: now, content };
-        let put = |key, body, condition| Write::Put { key, revision: 1, body, condition };
-        let writes = [
-            put(self.place().delivery(hook, &id), encode(&stored)?, Condition::Absent),
-            put(row.key(self.place()), encode(&row)?, Condition::Always),
-        ];
+        let (key, body) = (self.place().delivery(hook, &id), encode(&stored)?);
+        let stores = Write::Put { key, revision: 1, body, condition: Condition::Absent };
+        let writes = [stores, self.put_row(&row)?];
         match self.write(&writes).await {
             Ok(()) => {
                 self.ports.handoff.committed(&[row], &[]);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use control::Control;
 use control::ports::{Condition, MAX_WRITES, PortError, Write};
-use control::rows::{Entry, PublicationRow};
+use control::rows::PublicationRow;
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -129,7 +129,9 @@ impl Publisher {
 
     async fn publish(&mut self, rows: &[PublicationRow]) -> Result<(), PortError> {
         self.control.table().flush().await?;
-        let envelopes: Vec<Arc<Value>> = rows.iter().flat_map(|row| self.envelopes(row)).collect();
+        let account = &self.control.place().account;
+        let envelopes = rows.iter().flat_map(|row| row.envelopes(account, &self.source));
+        let envelopes: Vec<Arc<Value>> = envelopes.map(Arc::new).collect();
         let sequences =
             self.log.append(&envelopes).map_err(|error| PortError::Unavailable(format!("the event log ({error})")))?;
         for (envelope, sequence) in envelopes.into_iter().zip(sequences) {
@@ -140,18 +142,6 @@ impl Publisher {
             self.remove(chunk).await?;
         }
         Ok(())
-    }
-
-    fn envelopes(&self, row: &PublicationRow) -> Vec<Arc<Value>> {
-        let place = wire::events::Place {
-            account: self.control.place().account.clone(),
-            region: row.region.clone(),
-            source: self.source.clone(),
-        };
-        let envelope = |entry: &Entry| wire::events::envelope(&entry.change, &place, &entry.id.to_string());
-        let record = row.record.iter();
-        let record = record.map(|record| wire::events::call_envelope(record, &place, &row.id.to_string(), row.at));
-        row.entries.iter().map(envelope).chain(record).map(Arc::new).collect()
     }
 
     async fn remove(&self, rows: &[PublicationRow]) -> Result<(), PortError> {
