@@ -14,6 +14,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use control::hexadecimal::hex;
 use engine::ArtifactLocation;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
@@ -260,10 +261,6 @@ fn source(from: &Version) -> String {
 fn ranges(size: u64) -> Vec<String> {
     let starts = (0..).map(|part| part * PART_BYTES).take_while(|start| *start < size);
     starts.map(|start| format!("bytes={start}-{}", (start + PART_BYTES).min(size) - 1)).collect()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 (hexadecimal) and size of a file.

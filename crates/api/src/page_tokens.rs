@@ -2,12 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use control::hexadecimal::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-use crate::secret::{Secret, hex};
+use crate::secret::Secret;
 
 /// How much of the MAC a token bears, in bytes.
 const MAC_BYTES: usize = 16;

@@ -37,9 +37,3 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], std::io::Error> {
     getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
     Ok(bytes)
 }
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
-}

@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use control::hexadecimal::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
 use model::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
-use crate::secret::{Secret, hex};
+use crate::secret::Secret;
 
 mod canonical;
 mod claim;

@@ -5,6 +5,7 @@ use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Control, ControlError};
+use crate::hexadecimal::hex;
 use crate::ports::{Condition, PortError, Query, Write};
 use crate::stored::{decode, encode};
 use crate::webhooks::{Hook, HookKind};
@@ -296,7 +297,7 @@ impl Control {
             .chain_update(self.event_seed().0.as_bytes())
             .chain_update(self.event_seed().0.as_bytes())
             .finalize();
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest[..16])
     }
 
     /// Makes a transaction of writes that nobody asked for by name, and has it survive a crash.

@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod driving;
 pub mod executions;
 pub mod handoff;
+pub mod hexadecimal;
 pub mod intake;
 pub mod jobs;
 pub mod keys;

@@ -5,6 +5,7 @@ use model::{ActionName, Category, ExecutionId, PipelineName, StageName, StringMa
 use sha2::{Digest, Sha256};
 
 use crate::control::{Control, ControlError};
+use crate::hexadecimal::hex;
 use crate::rows::PipelineRef;
 
 /// What came of a revision.
@@ -39,7 +40,7 @@ impl Control {
             return Err(Refusal::Invalid(why).into());
         }
         // Clients' own tokens have no slash.
-        let digest: String = Sha256::digest(revision).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&Sha256::digest(revision));
         let token = format!("revision/{action}/{digest}");
         if let Some(execution) = self.started_by(&pipeline, &token).await? {
             self.table().flush().await?;

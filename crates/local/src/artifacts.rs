@@ -231,7 +231,7 @@ fn copy_digesting(from: &Path, to: &Path) -> io::Result<(String, u64)> {
     loop {
         let read = source.read(&mut buffer)?;
         if read == 0 {
-            return Ok((archive::hex(&hasher.finalize()), size));
+            return Ok((control::hexadecimal::hex(&hasher.finalize()), size));
         }
         hasher.update(&buffer[..read]);
         target.write_all(&buffer[..read])?;

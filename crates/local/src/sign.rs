@@ -55,15 +55,16 @@ pub fn headers(request: &Unsigned<'_>, keys: &Keys) -> Vec<(&'static str, String
     let lines: String = headers.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
     // Of all that a path may hold, only the sign of what is encoded already is encoded once more.
     let path = request.path.replace('%', "%25");
-    let canonical = format!("POST\n{path}\n\n{lines}\n{names}\n{}", crate::archive::hex(&Sha256::digest(request.body)));
+    let canonical =
+        format!("POST\n{path}\n\n{lines}\n{names}\n{}", control::hexadecimal::hex(&Sha256::digest(request.body)));
     let scope = format!("{date}/{}/{}/aws4_request", request.region, request.service);
-    let digest = crate::archive::hex(&Sha256::digest(canonical.as_bytes()));
+    let digest = control::hexadecimal::hex(&Sha256::digest(canonical.as_bytes()));
     let to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}");
     let mut key = mac(format!("AWS4{}", keys.secret_access_key).as_bytes(), date);
     for part in [request.region, request.service, "aws4_request"] {
         key = mac(&key, part);
     }
-    let signature = crate::archive::hex(&mac(&key, &to_sign));
+    let signature = control::hexadecimal::hex(&mac(&key, &to_sign));
     let credential = &keys.access_key_id;
     headers.push((
         "authorization",

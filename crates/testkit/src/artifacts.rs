@@ -1,7 +1,6 @@
 //! An artifact store in memory.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use control::hexadecimal::hex;
 use control::ports::{Artifacts, PortError};
 use sha2::{Digest, Sha256};
 
@@ -76,8 +76,5 @@ fn at(path: &Path, error: &std::io::Error) -> PortError {
 
 /// A SHA-256, hexadecimal.
 pub(crate) fn hexadecimal(content: &[u8]) -> String {
-    Sha256::digest(content).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&Sha256::digest(content))
 }

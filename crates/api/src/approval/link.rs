@@ -5,6 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use control::hexadecimal::hex;
 use engine::{ActionKey, Slot};
 use hmac::{Hmac, KeyInit, Mac};
 use model::{ActionExecutionId, ActionName, ExecutionId, PipelineId, StageName, Timestamp};
@@ -13,7 +14,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::credentials::{CredentialsError, read_or_make_private};
-use crate::secret::{Secret, hex, random};
+use crate::secret::{Secret, random};
 
 /// The longest link that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4096;

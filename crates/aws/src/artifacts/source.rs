@@ -1,11 +1,11 @@
 //! The file that is stored: read part by part, digested on the way.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use control::hexadecimal::hex;
 use control::ports::PortError;
 use sha2::{Digest, Sha256};
 
@@ -53,12 +53,7 @@ impl Source {
 
     /// The SHA-256 (hexadecimal) and the size of what was read.
     pub(super) fn finish(self) -> (String, u64) {
-        let mut text = String::with_capacity(64);
-        for byte in self.digest.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        (text, self.size)
+        (hex(&self.digest.finalize()), self.size)
     }
 }
 

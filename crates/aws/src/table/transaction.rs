@@ -1,12 +1,12 @@
 //! Transactions: always `TransactWriteItems`, also for one write, because only it takes a token.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem};
+use control::hexadecimal::hex;
 use control::ports::{Condition, PortError, Write};
 use sha2::{Digest, Sha256};
 
@@ -90,13 +90,7 @@ fn wait(attempt: u32, token: &str) -> Duration {
 
 /// DynamoDB's tokens are 36 characters at most, and one account's tables share them.
 fn client_token(table: &str, token: &str) -> String {
-    let digest = Sha256::digest(format!("{table}\n{token}"));
-    let mut text = String::with_capacity(TOKEN_CHARACTERS);
-    for byte in digest.iter().take(TOKEN_CHARACTERS / 2) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex(&Sha256::digest(format!("{table}\n{token}"))[..TOKEN_CHARACTERS / 2])
 }
 
 /// A write as DynamoDB has it; none for a check of nothing, which DynamoDB does not know.

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::commit::Prepared;
 use crate::control::{Control, ControlError, Round};
+use crate::hexadecimal::hex;
 use crate::keys;
 use crate::ports::{Condition, Key, PortError, Write};
 use crate::rows::PipelineRef;
@@ -50,8 +51,7 @@ pub(crate) fn trigger_token(action: &ActionName, parts: &[&str]) -> String {
         digest.update([0]);
         digest.update(part);
     }
-    let hex: String = digest.finalize().iter().take(20).map(|byte| format!("{byte:02x}")).collect();
-    format!("trigger.{hex}")
+    format!("trigger.{}", hex(&digest.finalize()[..20]))
 }
 
 /// How often a start is decided anew.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Resource, Rules};
 use crate::control::{Control, ControlError};
+use crate::hexadecimal::hex;
 use crate::ports::{Condition, Key, PortError, Query, Write};
 use crate::stored::{decode, encode};
 
@@ -123,7 +124,7 @@ impl Control {
     pub(super) fn rule(&self, rules: &Rules, resource: &Resource) -> Rule {
         let place = self.place();
         let digest = Sha256::digest(format!("{}#{}", place.region, resource.text()));
-        let hash: String = digest.iter().take(HASH_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&digest[..HASH_DIGITS / 2]);
         // A description has at most 512 characters.
         let description: String = format!("Penstock: {}", resource.description()).chars().take(500).collect();
         Rule {

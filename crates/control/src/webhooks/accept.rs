@@ -13,6 +13,7 @@ use super::{
 };
 use crate::connections::{Connection, Provider};
 use crate::control::{Control, ControlError};
+use crate::hexadecimal::hex;
 use crate::ports::{Condition, PortError, Write};
 use crate::rows::{PipelineRef, Task, WorkRow};
 use crate::stored::{decode, encode};
@@ -226,7 +227,7 @@ fn is_hook_id(hook: &str) -> bool {
 /// The id of a signed delivery: its hook is part of where it lies.
 fn body_hash(delivery: Delivery<'_>) -> String {
     let digest = Sha256::new().chain_update(delivery.hook).chain_update([0]).chain_update(delivery.body).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest)
 }
 
 /// Without a signature the sender's own id counts, where it sends one: two equal bodies may be two deliveries.
@@ -234,10 +235,7 @@ fn webhook_delivery_id(webhook: &Webhook, delivery: Delivery<'_>) -> String {
     let sent = ["x-github-delivery", "x-gitlab-event-uuid", "x-request-uuid"];
     let sent = sent.iter().find_map(|name| one_header(delivery.headers, name));
     match (&webhook.authentication, sent) {
-        (Authentication::Ip(_) | Authentication::Unauthenticated, Some(sent)) => {
-            let digest = Sha256::digest(sent);
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
-        }
+        (Authentication::Ip(_) | Authentication::Unauthenticated, Some(sent)) => hex(&Sha256::digest(sent)),
         (Authentication::GithubHmac, _) | (_, None) => body_hash(delivery),
     }
 }

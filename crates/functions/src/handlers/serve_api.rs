@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use aws::{KmsLinkKeys, SystemClock};
 use aws_config::SdkConfig;
 use control::handoff::Sender;
+use control::hexadecimal::hex;
 use engine::LogLocation;
 use http::header;
 use serde_json::Value;
@@ -67,9 +68,8 @@ impl ServeApi {
             .mac(keys.current(), b"the key of page tokens")
             .await
             .ok_or_else(|| FunctionError::Unavailable(format!("the key {} of {}", keys.current(), names::LINK_KEYS)))?;
-        let page_token_key: String = page_token_key.iter().map(|byte| format!("{byte:02x}")).collect();
         let api = Api {
-            means: Arc::new(Means { starts_created: true, ..Means::new(page_token_key) }),
+            means: Arc::new(Means { starts_created: true, ..Means::new(hex(&page_token_key)) }),
             guard: Guard::default(),
             regions: regions.clone(),
             verifier: Verifier::new(Arc::new(NoCredentials), api::handle::SERVICE),

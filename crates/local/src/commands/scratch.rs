@@ -96,7 +96,7 @@ impl Places {
 
     /// A script file with this text.
     pub(crate) fn script(&self, data: &Path, text: &str) -> io::Result<Arc<Script>> {
-        let name = archive::hex(&Sha256::digest(text));
+        let name = control::hexadecimal::hex(&Sha256::digest(text));
         let mut state = self.state();
         if let Some(script) = state.scripts.get(&name) {
             return Ok(script.clone());

@@ -205,7 +205,7 @@ fn look_at(path: &Path) -> Result<(Vec<Entry>, Look), SourceError> {
         newest = newest.max(Some(Timestamp(about.mtime().saturating_mul(1000))));
     }
     let settled = now.saturating_sub(SETTLED).as_secs() > u64::try_from(youngest).unwrap_or(0);
-    Ok((entries, Look { fingerprint: archive::hex(&hasher.finalize()), settled, newest }))
+    Ok((entries, Look { fingerprint: control::hexadecimal::hex(&hasher.finalize()), settled, newest }))
 }
 
 /// What changes when a file does.
