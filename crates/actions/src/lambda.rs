@@ -5,6 +5,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
+use control::jobs::function_event;
 use control::ports::{ActionReply, ActionRequest};
 use engine::{ArtifactLocation, Started};
 use model::Timestamp;
@@ -130,29 +131,12 @@ fn function_arn(request: &ActionRequest, name: &str) -> String {
 
 /// The documented event (semantics 8).
 fn event(request: &ActionRequest, credentials: &Credentials, continuation: Option<&str>) -> Value {
-    let artifact = |artifact: &ArtifactLocation| {
-        json!({
-            "location": {"s3Location": {"bucketName": artifact.bucket, "objectKey": artifact.key}, "type": "S3"},
-            "revision": request.input_revisions.get(artifact.name.as_str()).or(artifact.revision.as_ref()),
-            "name": artifact.name,
-        })
-    };
-    let mut data = json!({
-        "actionConfiguration": {"configuration": request.declaration.configuration},
-        "inputArtifacts": request.action.inputs.iter().map(artifact).collect::<Vec<_>>(),
-        "outputArtifacts": request.action.outputs.iter().map(artifact).collect::<Vec<_>>(),
-        "artifactCredentials": {
-            "accessKeyId": credentials.access_key_id(),
-            "secretAccessKey": credentials.secret_access_key(),
-            "sessionToken": credentials.session_token().unwrap_or_default(),
-        },
+    let credentials = json!({
+        "accessKeyId": credentials.access_key_id(),
+        "secretAccessKey": credentials.secret_access_key(),
+        "sessionToken": credentials.session_token().unwrap_or_default(),
     });
-    if let Some(fields) = data.as_object_mut() {
-        let key = request.encryption_key.as_ref().map(|key| json!({"id": key, "type": "KMS"}));
-        fields.extend(key.map(|key| ("encryptionKey".into(), key)));
-        fields.extend(continuation.map(|token| ("continuationToken".into(), json!(token))));
-    }
-    json!({"CodePipeline.job": {"id": job_id(request), "accountId": request.account, "data": data}})
+    function_event(request, &job_id(request), credentials, continuation)
 }
 
 /// What the job's credentials allow: to read its inputs and to write its outputs.

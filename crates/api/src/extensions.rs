@@ -5,14 +5,13 @@ mod connections;
 
 use async_trait::async_trait;
 use control::rows::PipelineRef;
-use engine::{ActionExecution, LogLocation, Slot};
+use engine::{ActionExecution, LogLocation};
 use model::{
     ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ExecutionId, Owner, PipelineName, StageName, Timestamp,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::approval::Link;
 use crate::approval::link::MAX_RECIPIENT_BYTES;
@@ -24,8 +23,6 @@ use crate::operations::{Call, jobs, pages};
 const MAX_LOG_BYTES: usize = 256 * 1024;
 /// The most records of calls in one answer.
 const MAX_RECORDS: usize = 50;
-/// How long a link is good where its approval has no deadline yet, in minutes.
-const LINK_MINUTES: u32 = 7 * 24 * 60;
 
 /// Reads what actions wrote.
 #[async_trait]
@@ -261,24 +258,8 @@ pub async fn link_to(
     recipient: String,
     now: Timestamp,
 ) -> Result<(String, Timestamp), ApiError> {
-    let (Some(approval), Slot::RunOrder(run_order)) = (&action.approval, action.key.slot) else {
-        return Err(ApiError::new("ActionNotFoundException", "the action is no approval"));
-    };
-    let link = Link {
-        id: Uuid::new_v4(),
-        recipient,
-        region: region.into(),
-        pipeline_id: pipeline.id,
-        execution: action.key.execution,
-        stage: action.key.stage.clone(),
-        action: action.key.name.clone(),
-        run_order,
-        attempt: action.key.attempt,
-        action_execution_id: action.id,
-        token: approval.token.clone(),
-        expires: action.deadline.unwrap_or_else(|| now.plus_minutes(LINK_MINUTES)),
-        key_id: api.approvals.key_id().into(),
-    };
+    let link = Link::to(action, pipeline.id, region, recipient, now, api.approvals.key_id());
+    let link = link.ok_or_else(|| ApiError::new("ActionNotFoundException", "the action is no approval"))?;
     let token = api.approvals.sign(&link).await.ok_or_else(ApiError::internal)?;
     Ok((format!("{}/approve/{token}", api.base_url), link.expires))
 }

@@ -18,6 +18,7 @@ use crate::stored::{decode, encode};
 mod functions;
 mod results;
 
+pub use functions::function_event;
 pub use results::{Failure, MAX_VARIABLES_BYTES, Revision, Success};
 
 /// How many entries one read of a poll asks for.

@@ -1,18 +1,18 @@
 //! Hand-off events: they name a row and say nothing else that anybody trusts.
 
-use control::handoff::{HANDOFF_VERSION, WORK_ROW};
+use control::handoff::{HANDOFF_VERSION, Sender, WORK_ROW};
+use control::rows::WorkRow;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::errors::FunctionError;
 
 /// The detail of a hand-off.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Handoff {
-    /// Its version.
-    pub v: u64,
+#[derive(Deserialize)]
+struct Handoff {
+    v: u64,
     /// The row's place.
-    pub work_row_id: String,
+    work_row_id: String,
 }
 
 /// Whether an event of a bus is a hand-off.
@@ -20,11 +20,15 @@ pub fn is_handoff(event: &Value) -> bool {
     event["detail-type"] == WORK_ROW
 }
 
-/// Reads a hand-off.
+/// The row that a hand-off names; none if it is consumed.
 ///
 /// # Errors
-/// It is none, or a newer one.
-pub fn read(event: &Value) -> Result<Handoff, FunctionError> {
+/// It is no hand-off, or a newer one, or the row cannot be read.
+pub async fn row(event: &Value, sender: &Sender) -> Result<Option<WorkRow>, FunctionError> {
+    Ok(sender.row(&read(event)?.work_row_id).await?)
+}
+
+fn read(event: &Value) -> Result<Handoff, FunctionError> {
     let fault = |what: &str| FunctionError::InvalidEvent(format!("not a hand-off: {what}"));
     if !is_handoff(event) {
         return Err(fault(&format!("its detail-type must be {WORK_ROW}")));

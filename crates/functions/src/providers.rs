@@ -19,7 +19,7 @@ use control::connections::Provider;
 use control::jobs::JobError;
 use control::ports::{ActionRequest, PortError};
 use control::{Control, ControlError};
-use engine::{Refusal, Slot, SourceOverride, Start, TriggerDetail};
+use engine::{Refusal, SourceOverride, Start, TriggerDetail};
 use model::{ExecutionId, ExecutionStatus, Timestamp, TriggerType};
 
 use crate::environment::{Environment, names};
@@ -65,31 +65,15 @@ struct Links {
     base: String,
 }
 
-/// How long a link is good where its approval has no deadline, in minutes.
-const LINK_MINUTES: u32 = 7 * 24 * 60;
-
 #[async_trait]
 impl ApprovalLinks for Links {
     async fn link(&self, request: &ActionRequest, recipient: &str) -> Result<ApprovalLink, PortError> {
         let action = &request.action;
-        let (Some(approval), Slot::RunOrder(run_order)) = (&action.approval, action.key.slot) else {
-            return Err(PortError::Invalid("a link was asked for an action that is no approval".into()));
-        };
-        let link = Link {
-            id: uuid::Uuid::new_v4(),
-            recipient: recipient.chars().take(link::MAX_RECIPIENT_BYTES / 4).collect(),
-            region: request.region.clone(),
-            pipeline_id: request.pipeline_id,
-            execution: request.execution,
-            stage: action.key.stage.clone(),
-            action: action.key.name.clone(),
-            run_order,
-            attempt: action.key.attempt,
-            action_execution_id: action.id,
-            token: approval.token.clone(),
-            expires: action.deadline.unwrap_or_else(|| action.started_at.plus_minutes(LINK_MINUTES)),
-            key_id: self.keys.current().into(),
-        };
+        let recipient = recipient.chars().take(link::MAX_RECIPIENT_BYTES / 4).collect();
+        let (region, since, key) = (&request.region, action.started_at, self.keys.current());
+        let link = Link::to(action, request.pipeline_id, region, recipient, since, key);
+        let no_approval = || PortError::Invalid("a link was asked for an action that is no approval".into());
+        let link = link.ok_or_else(no_approval)?;
         let token = link::sign(&*self.keys, &link).await;
         let token = token.ok_or_else(|| PortError::Unavailable("the key of approval links".into()))?;
         Ok(ApprovalLink { review: Some(format!("{}/approve/{token}", self.base.trim_end_matches('/'))), console: None })

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use control::jobs::function_event;
 use control::ports::ActionRequest;
 use engine::{ArtifactLocation, Outcome};
 use serde_json::{Value, json};
@@ -108,23 +109,8 @@ pub(crate) fn plain_name(name: &str) -> &str {
 
 /// The event that a function gets (semantics 8). There are no credentials: nothing is to be fetched from S3.
 fn event(request: &ActionRequest) -> Value {
-    let artifact = |artifact: &ArtifactLocation| {
-        json!({
-            "location": {"s3Location": {"bucketName": artifact.bucket, "objectKey": artifact.key}, "type": "S3"},
-            "revision": request.input_revisions.get(artifact.name.as_str()).or(artifact.revision.as_ref()),
-            "name": artifact.name,
-        })
-    };
-    let mut data = json!({
-        "actionConfiguration": {"configuration": request.declaration.configuration},
-        "inputArtifacts": request.action.inputs.iter().map(artifact).collect::<Vec<_>>(),
-        "outputArtifacts": request.action.outputs.iter().map(artifact).collect::<Vec<_>>(),
-        "artifactCredentials": {"accessKeyId": "", "secretAccessKey": "", "sessionToken": ""},
-    });
-    if let (Some(key), Some(fields)) = (&request.encryption_key, data.as_object_mut()) {
-        fields.insert("encryptionKey".into(), json!({"id": key, "type": "KMS"}));
-    }
-    json!({"CodePipeline.job": {"id": request.action.id, "accountId": request.account, "data": data}})
+    let credentials = json!({"accessKeyId": "", "secretAccessKey": "", "sessionToken": ""});
+    function_event(request, &request.action.id.to_string(), credentials, None)
 }
 
 async fn run_command(

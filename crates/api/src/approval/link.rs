@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control::hexadecimal::hex;
-use engine::{ActionKey, Slot};
+use engine::{ActionExecution, ActionKey, Slot};
 use hmac::{Hmac, KeyInit, Mac};
 use model::{ActionExecutionId, ActionName, ExecutionId, PipelineId, StageName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,38 @@ pub struct Link {
     pub key_id: String,
 }
 
+/// How long a link is good where its approval has no deadline, in minutes.
+const LINK_MINUTES: u32 = 7 * 24 * 60;
+
 impl Link {
+    /// A new link to an approval: it expires with it, or some time after `since` where the approval has no deadline. None
+    /// for an action that is no approval.
+    pub fn to(
+        action: &ActionExecution,
+        pipeline_id: PipelineId,
+        region: &str,
+        recipient: String,
+        since: Timestamp,
+        key_id: &str,
+    ) -> Option<Self> {
+        let (Some(approval), Slot::RunOrder(run_order)) = (&action.approval, action.key.slot) else { return None };
+        Some(Self {
+            id: Uuid::new_v4(),
+            recipient,
+            region: region.into(),
+            pipeline_id,
+            execution: action.key.execution,
+            stage: action.key.stage.clone(),
+            action: action.key.name.clone(),
+            run_order,
+            attempt: action.key.attempt,
+            action_execution_id: action.id,
+            token: approval.token.clone(),
+            expires: action.deadline.unwrap_or_else(|| since.plus_minutes(LINK_MINUTES)),
+            key_id: key_id.into(),
+        })
+    }
+
     /// The action attempt it is for.
     pub fn action_key(&self) -> ActionKey {
         ActionKey {

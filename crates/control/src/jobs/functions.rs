@@ -1,9 +1,11 @@
 //! Jobs of functions: what a function last said, and its continuation token, which is used once.
 
+use engine::ArtifactLocation;
 use model::Timestamp;
+use serde_json::{Value, json};
 
 use crate::control::Control;
-use crate::ports::{Condition, PortError, Write};
+use crate::ports::{ActionRequest, Condition, PortError, Write};
 use crate::stored::encode;
 
 use super::{JobError, JobItem};
@@ -40,4 +42,27 @@ impl Control {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The event that a function is invoked with (semantics 8). `credentials` is its `artifactCredentials`.
+pub fn function_event(request: &ActionRequest, job: &str, credentials: Value, continuation: Option<&str>) -> Value {
+    let artifact = |artifact: &ArtifactLocation| {
+        json!({
+            "location": {"s3Location": {"bucketName": artifact.bucket, "objectKey": artifact.key}, "type": "S3"},
+            "revision": request.input_revisions.get(artifact.name.as_str()).or(artifact.revision.as_ref()),
+            "name": artifact.name,
+        })
+    };
+    let mut data = json!({
+        "actionConfiguration": {"configuration": request.declaration.configuration},
+        "inputArtifacts": request.action.inputs.iter().map(artifact).collect::<Vec<_>>(),
+        "outputArtifacts": request.action.outputs.iter().map(artifact).collect::<Vec<_>>(),
+        "artifactCredentials": credentials,
+    });
+    if let Some(fields) = data.as_object_mut() {
+        let key = request.encryption_key.as_ref().map(|key| json!({"id": key, "type": "KMS"}));
+        fields.extend(key.map(|key| ("encryptionKey".into(), key)));
+        fields.extend(continuation.map(|token| ("continuationToken".into(), json!(token))));
+    }
+    json!({"CodePipeline.job": {"id": job, "accountId": request.account, "data": data}})
 }

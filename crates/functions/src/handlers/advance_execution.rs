@@ -43,9 +43,8 @@ fn outcome(applied: &control::Applied) -> &'static str {
 #[async_trait]
 impl Handler for AdvanceExecution {
     async fn handle(&self, event: Value, _: &Invocation) -> Result<Value, FunctionError> {
-        let handoff = handoffs::read(&event)?;
         let sender = self.sender.for_invocation();
-        let Some(row) = sender.row(&handoff.work_row_id).await? else {
+        let Some(row) = handoffs::row(&event, &sender).await? else {
             return Ok(json!({ "consumed": false }));
         };
         consume(&sender, &row).await?;

@@ -3,12 +3,11 @@
 use api::approval::Approvals;
 use async_trait::async_trait;
 use control::handoff::Sender;
-use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
 use crate::errors::FunctionError;
 use crate::run::{Handler, Invocation};
-use crate::url::{UrlEvent, response};
+use crate::url::{UrlEvent, plain, response};
 
 /// GET shows an approval, POST decides it.
 pub struct ApprovalCallback {
@@ -24,18 +23,11 @@ impl Handler for ApprovalCallback {
         let event = UrlEvent::read(&event)?;
         let (parts, body) = event.request()?.into_parts();
         let Some(token) = parts.uri.path().strip_prefix("/approve/").map(str::to_owned) else {
-            return Ok(response(nothing_here()).await);
+            return Ok(response(plain(404, "there is nothing here")).await);
         };
         let now = self.sender.control.now();
         let answer = self.approvals.serve(&parts, &token, &body, event.peer().ip(), now).await;
         self.sender.flush().await?;
         Ok(response(answer).await)
     }
-}
-
-fn nothing_here() -> Response<api::Body> {
-    let mut response = Response::new(api::Body::Full("there is nothing here".into()));
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

@@ -121,8 +121,7 @@ impl DispatchAction {
     }
 
     async fn consume(&self, event: &Value) -> Result<Value, FunctionError> {
-        let handoff = handoffs::read(event)?;
-        let Some(row) = self.sender.row(&handoff.work_row_id).await? else {
+        let Some(row) = handoffs::row(event, &self.sender).await? else {
             return Ok(json!({ "consumed": false }));
         };
         if let Task::Poll(key) = &row.task {

@@ -5,13 +5,12 @@ use control::handoff::Sender;
 use control::intake::{self, Incoming};
 use control::rows::Task;
 use control::webhooks::Delivery;
-use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::errors::FunctionError;
 use crate::handoffs;
 use crate::run::{Handler, Invocation};
-use crate::url::{UrlEvent, is_url_event, response};
+use crate::url::{UrlEvent, is_url_event, plain, response};
 
 /// Matches events with source actions and trigger filters.
 pub struct TriggerIntake {
@@ -38,8 +37,7 @@ impl TriggerIntake {
 
     /// A stored delivery to match.
     async fn consume(&self, event: &Value) -> Result<Value, FunctionError> {
-        let handoff = handoffs::read(event)?;
-        let Some(row) = self.sender.row(&handoff.work_row_id).await? else {
+        let Some(row) = handoffs::row(event, &self.sender).await? else {
             return Ok(json!({ "consumed": false }));
         };
         let Task::Webhook(delivery) = &row.task else {
@@ -73,13 +71,6 @@ fn told(received: &intake::Received) -> Value {
         .collect();
     tracing::info!(started = started.len(), repeated = received.repeated, passed = received.passed.len(), "matched");
     json!({ "started": started, "repeated": received.repeated, "passed": received.passed.len() })
-}
-
-fn plain(status: u16, text: &str) -> Response<api::Body> {
-    let mut response = Response::new(api::Body::Full(text.to_owned().into()));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }
 
 #[async_trait]
