@@ -10,7 +10,8 @@ import time
 
 import boto3
 import botocore.model
-from botocore.exceptions import ClientError
+
+from served import client, kind, refused, wait
 
 endpoint, credentials, protocol = sys.argv[1:4]
 
@@ -19,44 +20,10 @@ wanted = {"json": "json", "cbor": "smithy-rpc-v2-cbor"}[protocol]
 botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = (wanted,)
 
 
-def client(region="us-east-1", **more):
-    keys = {}
-    for line in open(credentials):
-        name, _, value = line.partition("=")
-        keys[name.strip()] = value.strip()
-    return boto3.client("codepipeline", endpoint_url=endpoint, region_name=region,
-                        aws_access_key_id=keys["aws_access_key_id"],
-                        aws_secret_access_key=keys["aws_secret_access_key"], **more)
-
-
-cp = client()
+cp = client(endpoint, credentials)
 assert cp.meta.service_model.resolved_protocol == wanted, cp.meta.service_model.resolved_protocol
 ACCOUNT = "123456789012"
 ARN = "arn:aws:codepipeline:us-east-1:%s:" % ACCOUNT
-
-
-def kind(category, provider, owner="AWS", version="1"):
-    return {"category": category, "owner": owner, "provider": provider, "version": version}
-
-
-def wait(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("timed out waiting")
-
-
-def refused(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, (code, error)
-        assert error.response["ResponseMetadata"]["RequestId"], error.response
-        return error.response["Error"]["Message"]
-    raise AssertionError("expected " + code)
 
 
 SOURCE = {"name": "Source", "actions": [{
@@ -150,7 +117,7 @@ class Worker(threading.Thread):
 
     def __init__(self, fails=False):
         super().__init__(daemon=True)
-        self.cp, self.fails, self.seen, self.error = client(), fails, [], None
+        self.cp, self.fails, self.seen, self.error = client(endpoint, credentials), fails, [], None
 
     def run(self):
         try:

@@ -4,26 +4,10 @@ Usage: boto3_scenario.py ENDPOINT CREDENTIALS_FILE
 Exits with 0 when everything held; an AssertionError says what did not.
 """
 import sys
-import time
 
-import boto3
-from botocore.exceptions import ClientError
+from served import client, kind, refused, wait
 
 endpoint, credentials = sys.argv[1:3]
-
-
-def client(region="us-east-1"):
-    keys = {}
-    for line in open(credentials):
-        name, _, value = line.partition("=")
-        keys[name.strip()] = value.strip()
-    return boto3.client("codepipeline", endpoint_url=endpoint, region_name=region,
-                        aws_access_key_id=keys["aws_access_key_id"],
-                        aws_secret_access_key=keys["aws_secret_access_key"])
-
-
-def kind(category, provider, owner="AWS"):
-    return {"category": category, "owner": owner, "provider": provider, "version": "1"}
 
 
 def declaration(name, mode="QUEUED", approval=True, command="echo built > out.txt"):
@@ -44,25 +28,6 @@ def declaration(name, mode="QUEUED", approval=True, command="echo built > out.tx
             "configuration": {"CustomData": "#{Made.GREETING}"}}]})
     return {"name": name, "roleArn": "arn:aws:iam::123456789012:role/penstock", "pipelineType": "V2", "executionMode": mode,
             "artifactStore": {"type": "S3", "location": "artifacts"}, "stages": stages}
-
-
-def wait(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("timed out waiting for " + what.__name__)
-
-
-def refused(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-        return error.response["Error"]["Message"]
-    raise AssertionError("expected " + code)
 
 
 def status(cp, name, execution):
@@ -160,7 +125,7 @@ def listings(cp):
 
 
 def regions(cp):
-    other = client("eu-west-1")
+    other = client(endpoint, credentials, "eu-west-1")
     assert other.list_pipelines()["pipelines"] == []
     execution = created(other, declaration("held", approval=False))
     wait(lambda: status(other, "held", execution) == "Succeeded")
@@ -173,7 +138,7 @@ def deletion(cp):
     created(cp, declaration("held", approval=False))
 
 
-cp = client()
+cp = client(endpoint, credentials)
 for part in (approvals, failures, stops, transitions, listings, regions, deletion):
     part(cp)
     print("held:", part.__name__)

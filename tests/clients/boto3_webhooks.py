@@ -7,34 +7,14 @@ import hashlib
 import hmac
 import json
 import sys
-import time
 import urllib.error
 import urllib.request
 
-import boto3
-from botocore.exceptions import ClientError
+from served import client, kind, refused, wait
 
 endpoint, credentials = sys.argv[1:3]
-keys = {}
-for line in open(credentials):
-    name, _, value = line.partition("=")
-    keys[name.strip()] = value.strip()
-cp = boto3.client("codepipeline", endpoint_url=endpoint, region_name="us-east-1",
-                  aws_access_key_id=keys["aws_access_key_id"], aws_secret_access_key=keys["aws_secret_access_key"])
+cp = client(endpoint, credentials)
 SECRET = "a secret of this webhook"
-
-
-def kind(category, provider, owner="AWS"):
-    return {"category": category, "owner": owner, "provider": provider, "version": "1"}
-
-
-def refused(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, (code, error)
-        return
-    raise AssertionError("expected " + code)
 
 
 def deliver(url, body, **headers):
@@ -101,9 +81,7 @@ assert deliver(put["url"], pushed("topic"), x_hub_signature_256=signed(pushed("t
 for _ in range(2):
     assert deliver(put["url"], body, x_hub_signature=signed(body, "sha1"), x_github_event="push") == 200
 assert deliver(endpoint + "/webhooks/" + "0" * 32, body) == 404
-end = time.monotonic() + 30
-while not executions() and time.monotonic() < end:
-    time.sleep(0.02)
+wait(executions)
 trigger = executions()[0]["trigger"]
 assert trigger == {"triggerType": "Webhook", "triggerDetail": put["arn"]}, trigger
 assert len(executions()) == 1

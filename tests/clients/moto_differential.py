@@ -11,6 +11,8 @@ import boto3
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
+from served import client, kind
+
 endpoint, credentials = sys.argv[1:3]
 
 # What differs, who is right, and by what. "penstock" is right where the API model or the user guide says so.
@@ -34,22 +36,13 @@ DIFFERENCES = {
 moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 moto.start()
 host, port = moto.get_host_and_port()
-keys = {}
-for line in open(credentials):
-    name, _, value = line.partition("=")
-    keys[name.strip()] = value.strip()
-ours = boto3.client("codepipeline", endpoint_url=endpoint, region_name="us-east-1",
-                    aws_access_key_id=keys["aws_access_key_id"], aws_secret_access_key=keys["aws_secret_access_key"])
+ours = client(endpoint, credentials)
 also = dict(endpoint_url="http://%s:%d" % (host, port), region_name="us-east-1", aws_access_key_id="k",
             aws_secret_access_key="s")
 theirs = boto3.client("codepipeline", **also)
 boto3.client("iam", **also).create_role(RoleName="penstock", AssumeRolePolicyDocument=json.dumps({
     "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "codepipeline.amazonaws.com"},
                                             "Action": "sts:AssumeRole"}]}))
-
-
-def kind(category, provider):
-    return {"category": category, "owner": "AWS", "provider": provider, "version": "1"}
 
 
 def declaration(stages=2):

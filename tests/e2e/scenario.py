@@ -121,16 +121,21 @@ def told(stack, listener, execution, stages, actions):
         print(f"   told again: {sorted(one for one in set(seen) if seen.count(one) > 1)}")
 
 
-def a_failure_and_its_retry(stack, name):
-    """A function that fails its job; the stage is retried; what it says is told."""
+def counting(stack, name, parameters):
+    """Starts a pipeline whose one function is called so; its execution."""
     source = bucket(stack, f"{name}-source")
     stack.s3.put_object(Bucket=source, Key="app.zip", Body=archive({"x": "y"}))
     worker = function(stack, name)
     stack.declare(name, [
         {"name": "Source", "actions": [s3_source(source)]},
-        {"name": "Build", "actions": [invoke("Count", worker, "fail")]},
+        {"name": "Build", "actions": [invoke("Count", worker, parameters)]},
     ])
-    execution = stack.pipelines.start_pipeline_execution(name=name)["pipelineExecutionId"]
+    return stack.pipelines.start_pipeline_execution(name=name)["pipelineExecutionId"]
+
+
+def a_failure_and_its_retry(stack, name):
+    """A function that fails its job; the stage is retried; what it says is told."""
+    execution = counting(stack, name, "fail")
     stack.until_status(name, execution, "Failed")
     [failed] = [found for found in stack.actions(name, execution) if found["actionName"] == "Count"]
     assert failed["output"]["executionResult"]["errorDetails"] == {"code": "JobFailed", "message": "as asked"}, failed
@@ -144,14 +149,7 @@ def a_failure_and_its_retry(stack, name):
 
 def a_function_called_again(stack, name):
     """A function that answers with a continuation token is called again with it."""
-    source = bucket(stack, f"{name}-source")
-    stack.s3.put_object(Bucket=source, Key="app.zip", Body=archive({"x": "y"}))
-    worker = function(stack, name)
-    stack.declare(name, [
-        {"name": "Source", "actions": [s3_source(source)]},
-        {"name": "Build", "actions": [invoke("Count", worker, "twice")]},
-    ])
-    execution = stack.pipelines.start_pipeline_execution(name=name)["pipelineExecutionId"]
+    execution = counting(stack, name, "twice")
     stack.until_status(name, execution, "Succeeded", seconds=180)
 
 

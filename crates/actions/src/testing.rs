@@ -16,8 +16,9 @@ use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use control::ports::{ActionReply, ActionRequest, Clock, PortError};
-use engine::{ActionExecution, ActionKey, ArtifactLocation, Outcome, Slot, Started};
-use model::{Action, ActionStatus, ActionTypeId, Category, ExecutionId, ExecutionStatus, Owner, Timestamp};
+use engine::{ActionExecution, ArtifactLocation, Outcome, Started};
+use model::{Category, ExecutionId, ExecutionStatus, Timestamp};
+use testkit::actions;
 use uuid::Uuid;
 
 use crate::ports::{
@@ -38,68 +39,15 @@ pub(crate) fn time(text: &str) -> Timestamp {
 
 /// The first claim of an action `Act` in the stage `Stage` of the pipeline `pipe`, at midnight.
 pub(crate) fn request(category: &str, provider: &str, configuration: &[(&str, &str)]) -> ActionRequest {
-    let action_type = ActionTypeId {
-        category: Category::parse(category).unwrap(),
-        owner: Owner::Aws,
-        provider: provider.into(),
-        version: "1".into(),
-    };
-    let declaration = serde_json::json!({"name": "Act", "actionTypeId": action_type});
-    let mut declaration: Action = serde_json::from_value(declaration).unwrap();
-    declaration.configuration =
-        configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let action = claimed(action_type);
-    ActionRequest {
-        pipeline: "pipe".into(),
-        pipeline_id: model::PipelineId(Uuid::from_u128(0x11)),
-        account: "111122223333".into(),
-        region: "us-east-1".into(),
-        execution: action.key.execution,
-        action,
-        declaration,
-        role_arn: "arn:aws:iam::111122223333:role/act".into(),
-        encryption_key: None,
-        source_override: None,
-        pushed_commit: None,
-        input_revisions: model::StringMap::new(),
-        external_id: None,
-    }
-}
-
-fn claimed(action_type: ActionTypeId) -> ActionExecution {
+    let action_type = actions::aws_type(Category::parse(category).unwrap(), provider);
+    let key = actions::key(ExecutionId(Uuid::from_u128(0xe1)), "Stage", "Act");
     let midnight = time("2026-11-24T00:00:00Z");
-    ActionExecution {
-        id: ACTION_ID.parse().unwrap(),
-        key: ActionKey {
-            execution: ExecutionId(Uuid::from_u128(0xe1)),
-            stage: "Stage".into(),
-            slot: Slot::RunOrder(1),
-            name: "Act".into(),
-            attempt: 1,
-        },
-        pipeline: "pipe".into(),
-        version: 1,
-        pipeline_attempt: 1,
-        execution_started_at: midnight,
-        action_type,
-        region: None,
-        status: ActionStatus::InProgress,
-        drive: 1,
-        deadline: Some(midnight.plus_minutes(60)),
-        timeout_minutes: 60,
-        external_id: None,
-        external_url: None,
-        task_token: None,
-        summary: None,
-        error: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        revision: None,
-        approval: None,
-        log: None,
-        stage_retried_at: None,
-        started_at: midnight,
-        updated_at: midnight,
+    let action = ActionExecution { id: ACTION_ID.parse().unwrap(), ..actions::claimed(key, action_type, midnight) };
+    let request = testkit::requests::request(action, model::PipelineId(Uuid::from_u128(0x11)), configuration);
+    ActionRequest {
+        account: "111122223333".into(),
+        role_arn: "arn:aws:iam::111122223333:role/act".into(),
+        ..request.unwrap()
     }
 }
 

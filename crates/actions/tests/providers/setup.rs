@@ -1,7 +1,6 @@
 //! An emulator, a runner over it, and requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use actions::ports::{
     ApprovalLink, ApprovalLinks, Connection, ConnectionTokens, JobNews, Jobs, PipelineStart, PipelineStarter,
@@ -17,24 +16,15 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use control::ports::{ActionReply, ActionRequest, ActionRunner as _, Clock, PortError, artifact_location};
-use engine::{ActionExecution, ActionKey, ArtifactLocation, Outcome, Slot};
-use model::{
-    Action, ActionExecutionId, ActionStatus, ActionTypeId, Category, ExecutionId, ExecutionStatus, Owner, PipelineId,
-    StringMap, Timestamp,
-};
+use engine::{ArtifactLocation, Outcome};
+use model::{Category, ExecutionId, ExecutionStatus, PipelineId, Timestamp};
+use testkit::emulators::Emulator;
+pub use testkit::emulators::unique;
 use uuid::Uuid;
 
 /// A configuration for the emulator; none where it was not started, which must not happen in CI.
 pub fn config() -> Option<SdkConfig> {
-    let set = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    let Ok(url) = std::env::var("PENSTOCK_TEST_MINISTACK") else {
-        assert!(
-            !set("CI", "true") && !set("PENSTOCK_REQUIRE_EMULATORS", "1"),
-            "PENSTOCK_TEST_MINISTACK is not set, but CI or PENSTOCK_REQUIRE_EMULATORS wants tests on MiniStack"
-        );
-        eprintln!("SKIPPED: tests on MiniStack (run through make test)");
-        return None;
-    };
+    let url = Emulator::MiniStack.url()?;
     let credentials = Credentials::new("test", "test", None, None, "tests");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -46,13 +36,6 @@ pub fn config() -> Option<SdkConfig> {
 
 pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(true).build())
-}
-
-/// A name that no other test and no other run uses.
-pub fn unique(what: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{what}-{}-{next}", Uuid::new_v4().simple())
 }
 
 /// A runner whose roles are assumed by STS.
@@ -73,69 +56,10 @@ pub fn runner(config: &SdkConfig) -> ProviderRunner {
 
 /// The first claim of an action, just now.
 pub fn request(category: &str, provider: &str, configuration: &[(&str, &str)]) -> ActionRequest {
-    let action_type = ActionTypeId {
-        category: Category::parse(category).unwrap(),
-        owner: Owner::Aws,
-        provider: provider.into(),
-        version: "1".into(),
-    };
-    let declaration = serde_json::json!({"name": "Act", "actionTypeId": action_type});
-    let mut declaration: Action = serde_json::from_value(declaration).unwrap();
-    declaration.configuration =
-        configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let action = claimed(action_type);
-    ActionRequest {
-        pipeline: "pipe".into(),
-        pipeline_id: PipelineId(Uuid::new_v4()),
-        account: "000000000000".into(),
-        region: "us-east-1".into(),
-        execution: action.key.execution,
-        action,
-        declaration,
-        role_arn: "arn:aws:iam::000000000000:role/penstock/act".into(),
-        encryption_key: None,
-        source_override: None,
-        pushed_commit: None,
-        input_revisions: StringMap::new(),
-        external_id: None,
-    }
-}
-
-fn claimed(action_type: ActionTypeId) -> ActionExecution {
-    let now = Now.now();
-    ActionExecution {
-        id: ActionExecutionId(Uuid::new_v4()),
-        key: ActionKey {
-            execution: ExecutionId(Uuid::new_v4()),
-            stage: "Stage".into(),
-            slot: Slot::RunOrder(1),
-            name: "Act".into(),
-            attempt: 1,
-        },
-        pipeline: "pipe".into(),
-        version: 1,
-        pipeline_attempt: 1,
-        execution_started_at: now,
-        action_type,
-        region: None,
-        status: ActionStatus::InProgress,
-        drive: 1,
-        deadline: Some(now.plus_minutes(60)),
-        timeout_minutes: 60,
-        external_id: None,
-        external_url: None,
-        task_token: None,
-        summary: None,
-        error: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        revision: None,
-        approval: None,
-        log: None,
-        stage_retried_at: None,
-        started_at: now,
-        updated_at: now,
-    }
+    let action_type = testkit::actions::aws_type(Category::parse(category).unwrap(), provider);
+    let key = testkit::actions::key(ExecutionId(Uuid::new_v4()), "Stage", "Act");
+    let action = testkit::actions::claimed(key, action_type, Now.now());
+    testkit::requests::request(action, PipelineId(Uuid::new_v4()), configuration).unwrap()
 }
 
 pub fn artifact(bucket: &str, name: &str) -> ArtifactLocation {

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
-use engine::{ActionKey, Approval, Slot};
+use engine::Approval;
 use http::Request;
-use model::{ActionTypeId, Category, Owner};
+use model::Category;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,43 +17,13 @@ const ID: &str = "0f9a1c4e-7a07-4f4b-9b5e-3a0d5f1c2b11";
 const TOKEN: &str = "5d1c7f0e-93cf-4f43-8f6c-0a1f6f9d7a02";
 
 fn waiting() -> ActionExecution {
+    let key = testkit::actions::key(ID.parse().unwrap(), "Ship", "Decide");
+    let manual = testkit::actions::aws_type(Category::Approval, "Manual");
     ActionExecution {
         id: ID.parse().unwrap(),
-        key: ActionKey {
-            execution: ID.parse().unwrap(),
-            stage: "Ship".into(),
-            slot: Slot::RunOrder(1),
-            name: "Decide".into(),
-            attempt: 1,
-        },
         pipeline: "release".into(),
-        version: 1,
-        pipeline_attempt: 1,
-        execution_started_at: NOW,
-        action_type: ActionTypeId {
-            category: Category::Approval,
-            owner: Owner::Aws,
-            provider: "Manual".into(),
-            version: "1".into(),
-        },
-        region: None,
-        status: ActionStatus::InProgress,
-        drive: 1,
-        deadline: Some(NOW.plus_minutes(60)),
-        timeout_minutes: 60,
-        external_id: None,
-        external_url: None,
-        task_token: None,
-        summary: None,
-        error: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        revision: None,
         approval: Some(Approval { token: TOKEN.into(), required: 1, decisions: Vec::new() }),
-        log: None,
-        stage_retried_at: None,
-        started_at: NOW,
-        updated_at: NOW,
+        ..testkit::actions::claimed(key, manual, NOW)
     }
 }
 

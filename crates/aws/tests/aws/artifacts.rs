@@ -16,6 +16,23 @@ async fn bucket(url: &str) -> String {
     name
 }
 
+/// A store whose requests to MiniStack are watched.
+struct Fronted {
+    bucket: String,
+    front: Front,
+    store: S3Artifacts,
+    scratch: tempfile::TempDir,
+}
+
+/// None where MiniStack was not started.
+async fn fronted() -> Option<Fronted> {
+    let url = Emulator::MiniStack.url()?;
+    let bucket = bucket(&url).await;
+    let front = Front::before(&url).await;
+    let store = S3Artifacts::new(&config(&front.url).await);
+    Some(Fronted { bucket, front, store, scratch: tempfile::tempdir().unwrap() })
+}
+
 #[tokio::test]
 async fn keep_the_contract_on_ministack() {
     let Some(url) = Emulator::MiniStack.url() else { return };
@@ -27,11 +44,7 @@ async fn keep_the_contract_on_ministack() {
 /// What is small goes and comes in one request; what is large in parts, in three requests more than it has parts.
 #[tokio::test]
 async fn requests_are_few() {
-    let Some(url) = Emulator::MiniStack.url() else { return };
-    let bucket = bucket(&url).await;
-    let front = Front::before(&url).await;
-    let store = S3Artifacts::new(&config(&front.url).await);
-    let scratch = tempfile::tempdir().unwrap();
+    let Some(Fronted { bucket, front, store, scratch }) = fronted().await else { return };
     for (size, requests) in [(0, 1), (5 * MIB, 1), (8 * MIB, 3), (20 * MIB, 5)] {
         let (from, to) = (scratch.path().join("from"), scratch.path().join(format!("{size}")));
         std::fs::write(&from, vec![7; size]).unwrap();
@@ -45,11 +58,7 @@ async fn requests_are_few() {
 /// S3 refuses an upload whose parts are not named in order, whenever they arrived.
 #[tokio::test]
 async fn parts_are_named_in_order() {
-    let Some(url) = Emulator::MiniStack.url() else { return };
-    let bucket = bucket(&url).await;
-    let front = Front::before(&url).await;
-    let store = S3Artifacts::new(&config(&front.url).await);
-    let scratch = tempfile::tempdir().unwrap();
+    let Some(Fronted { bucket, front, store, scratch }) = fronted().await else { return };
     let from = scratch.path().join("from");
     std::fs::write(&from, vec![1; 31 * MIB]).unwrap();
     // The first part to arrive is lost and sent again after the others.
@@ -63,11 +72,7 @@ async fn parts_are_named_in_order() {
 
 #[tokio::test]
 async fn a_broken_download_is_taken_up_again() {
-    let Some(url) = Emulator::MiniStack.url() else { return };
-    let bucket = bucket(&url).await;
-    let front = Front::before(&url).await;
-    let store = S3Artifacts::new(&config(&front.url).await);
-    let scratch = tempfile::tempdir().unwrap();
+    let Some(Fronted { bucket, front, store, scratch }) = fronted().await else { return };
     let content: Vec<u8> = (0..3 * MIB).map(|n| (n / 7 % 251) as u8).collect();
     let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
     std::fs::write(&from, &content).unwrap();
@@ -91,11 +96,7 @@ async fn a_broken_download_is_taken_up_again() {
 
 #[tokio::test]
 async fn an_upload_that_fails_is_aborted() {
-    let Some(url) = Emulator::MiniStack.url() else { return };
-    let bucket = bucket(&url).await;
-    let front = Front::before(&url).await;
-    let store = S3Artifacts::new(&config(&front.url).await);
-    let scratch = tempfile::tempdir().unwrap();
+    let Some(Fronted { bucket, front, store, scratch }) = fronted().await else { return };
     let from = scratch.path().join("from");
     std::fs::write(&from, vec![1; 9 * MIB]).unwrap();
     let denied =

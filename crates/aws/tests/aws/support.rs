@@ -1,40 +1,12 @@
-//! Emulators, as `make test` starts them.
+//! A configuration for emulators.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-
-/// An emulator that `make test` starts.
-#[derive(Clone, Copy, Debug)]
-pub enum Emulator {
-    MiniStack,
-    DynamoDb,
-}
-
-impl Emulator {
-    /// Where it answers; none where it was not started, which must not happen in CI.
-    pub fn url(self) -> Option<String> {
-        let (variable, what) = match self {
-            Self::MiniStack => ("PENSTOCK_TEST_MINISTACK", "tests on MiniStack"),
-            Self::DynamoDb => ("PENSTOCK_TEST_DYNAMODB", "tests on DynamoDB Local"),
-        };
-        let set = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-        match std::env::var(variable) {
-            Ok(url) => Some(url),
-            Err(_) if set("CI", "true") || set("PENSTOCK_REQUIRE_EMULATORS", "1") => {
-                panic!("{variable} is not set, but CI or PENSTOCK_REQUIRE_EMULATORS wants {what}")
-            }
-            Err(_) => {
-                eprintln!("SKIPPED: {what} (run through make test)");
-                None
-            }
-        }
-    }
-}
+pub use testkit::emulators::{Emulator, unique};
 
 /// A configuration that takes nothing from the environment and asks nobody.
 pub async fn config(url: &str) -> SdkConfig {
@@ -47,12 +19,4 @@ pub async fn config(url: &str) -> SdkConfig {
         .timeout_config(timeouts)
         .load()
         .await
-}
-
-/// A name that no other test and no other run uses.
-pub fn unique(what: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
-    format!("{what}-{run}-{}-{next}", std::process::id())
 }

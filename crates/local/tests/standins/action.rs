@@ -14,8 +14,8 @@ use local::commands::Ctx;
 use local::config::LocalConfig;
 use local::process;
 use model::{
-    Action, ActionExecutionId, ActionStatus, ActionTypeId, Category, EnvironmentVariable, ExecutionId, InputArtifact,
-    OutputArtifact, Owner, PipelineId, StringMap, Timestamp,
+    Action, ActionTypeId, Category, EnvironmentVariable, ExecutionId, InputArtifact, OutputArtifact, Owner, PipelineId,
+    StringMap, Timestamp,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -147,33 +147,8 @@ pub fn request(category: Category, provider: &str) -> ActionRequest {
 }
 
 fn execution(key: ActionKey, action_type: &ActionTypeId) -> ActionExecution {
-    ActionExecution {
-        id: ActionExecutionId(Uuid::new_v4()),
-        key,
-        pipeline: "shop".into(),
-        version: 1,
-        pipeline_attempt: 1,
-        execution_started_at: Timestamp(0),
-        action_type: action_type.clone(),
-        region: None,
-        status: ActionStatus::InProgress,
-        drive: 1,
-        deadline: None,
-        timeout_minutes: 1,
-        external_id: None,
-        external_url: None,
-        task_token: None,
-        summary: None,
-        error: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        revision: None,
-        approval: None,
-        log: None,
-        stage_retried_at: None,
-        started_at: Timestamp(0),
-        updated_at: Timestamp(0),
-    }
+    let claimed = testkit::actions::claimed(key, action_type.clone(), Timestamp(0));
+    ActionExecution { pipeline: "shop".into(), deadline: None, timeout_minutes: 1, ..claimed }
 }
 
 /// Changes to a request, one after the other.
