@@ -168,6 +168,12 @@ impl Control {
         loop {
             match engine::decide(&loaded.slice, event) {
                 Err(Missing(reads)) => self.loader.load(pipeline.id, &mut loaded, &reads).await?,
+                // A change that goes by what is remembered conflicts if somebody changed that since; that there is
+                // nothing to change must not go by it. Which actions are in progress is read each time.
+                Ok(Decision::Ignored(reason)) if loaded.recalled && reason != Reason::StillRunning => {
+                    self.load_anew(pipeline, &mut loaded, event).await?;
+                }
+                Ok(Decision::Refused(_)) if loaded.recalled => self.load_anew(pipeline, &mut loaded, event).await?,
                 Ok(Decision::Changed(changed)) => {
                     let extra = self.with_record(extra, Some(&changed))?;
                     let prepared = committing.prepare(*changed, &loaded, consumed, extra)?;
@@ -186,6 +192,12 @@ impl Control {
                 Ok(Decision::Refused(refusal)) => return Ok(Round::Refused(refusal)),
             }
         }
+    }
+
+    /// Loads what a decision needs without remembering any of it.
+    async fn load_anew(&self, pipeline: &PipelineRef, loaded: &mut Loaded, event: &Event) -> Result<(), PortError> {
+        *loaded = Loaded { afresh: true, ..Loaded::default() };
+        self.loader.load(pipeline.id, loaded, &engine::prefetch(&event.what)).await
     }
 
     /// What is written with a change, and the record of who asked for it.

@@ -84,6 +84,10 @@ pub struct Loaded {
     pub slice: Slice,
     /// The revision of each item that was there.
     pub revisions: HashMap<ItemKey, u64>,
+    /// Whether some of it was remembered instead of read.
+    pub recalled: bool,
+    /// Whether all of it is to be read, whatever is remembered.
+    pub afresh: bool,
 }
 
 /// Reads of one pipeline.
@@ -105,18 +109,28 @@ impl Loader {
         Key { pk: self.place.pipeline(pipeline), sk: keys::item_sk(key) }
     }
 
-    /// Loads what is asked for and not loaded yet: all single items by one request.
+    /// Loads what is asked for and not loaded yet: all single items by one request, and slots after it. A stage that is
+    /// read before its actions is older than they are or as old, and a commit that goes by it conflicts; one that is
+    /// read after them may have been retried meanwhile, and lacks the new attempts without anybody noticing.
     pub async fn load(&self, pipeline: PipelineId, loaded: &mut Loaded, reads: &[Read]) -> Result<(), PortError> {
+        let absent: Vec<&Read> = reads.iter().filter(|read| !loaded.slice.has(read)).collect();
         let mut items = Vec::new();
-        for read in reads.iter().filter(|read| !loaded.slice.has(read)).cloned().collect::<Vec<_>>() {
+        for read in &absent {
+            if let Read::Item(key) = read
+                && !self.known(pipeline, loaded, key)
+                && !items.contains(key)
+            {
+                items.push(key.clone());
+            }
+        }
+        for chunk in items.chunks(MAX_READS) {
+            self.load_items(pipeline, loaded, chunk).await?;
+        }
+        for read in absent {
             match read {
-                Read::Item(key) => {
-                    if !self.known(pipeline, loaded, &key) && !items.contains(&key) {
-                        items.push(key);
-                    }
-                }
+                Read::Item(_) => {}
                 Read::Slot(execution, stage, slot) => {
-                    let prefix = keys::slot_prefix(execution, &stage, slot);
+                    let prefix = keys::slot_prefix(*execution, stage, *slot);
                     let mut actions = Vec::new();
                     for (key, stored) in self.all(&self.place.pipeline(pipeline), &prefix).await? {
                         let Some(item_key) = keys::parse_item_sk(&key.sk) else {
@@ -127,16 +141,13 @@ impl Loader {
                             actions.push(action);
                         }
                     }
-                    loaded.slice.put_slot(execution, stage, slot, actions);
+                    loaded.slice.put_slot(*execution, stage.clone(), *slot, actions);
                 }
                 Read::LastSuccess { stage, version, before } => {
-                    let success = self.last_success(pipeline, &stage, version, before).await?;
-                    loaded.slice.put_last_success(stage, version, before, success);
+                    let success = self.last_success(pipeline, stage, *version, *before).await?;
+                    loaded.slice.put_last_success(stage.clone(), *version, *before, success);
                 }
             }
-        }
-        for chunk in items.chunks(MAX_READS) {
-            self.load_items(pipeline, loaded, chunk).await?;
         }
         Ok(())
     }
@@ -149,11 +160,13 @@ impl Loader {
             loaded.slice.put(key.clone(), Some(item));
             return true;
         }
-        let Some(found) = self.recent.as_ref().and_then(|recent| recent.get(pipeline, key)) else { return false };
+        let recent = self.recent.as_ref().filter(|_| !loaded.afresh);
+        let Some(found) = recent.and_then(|recent| recent.get(pipeline, key)) else { return false };
         if let Some((_, revision)) = &found {
             loaded.revisions.insert(key.clone(), *revision);
         }
         loaded.slice.put(key.clone(), found.map(|(item, _)| item));
+        loaded.recalled = true;
         true
     }
 

@@ -4,4 +4,4 @@ mod polling;
 mod pushes;
 mod rules;
 mod webhooks;
-mod world;
+pub mod world;

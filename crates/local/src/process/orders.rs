@@ -1,6 +1,6 @@
 //! What host and supervisor say to each other, over a socket that is the supervisor's standard input: orders one way,
-//! each a line of JSON that brings the descriptor for its program's output; one byte when it is ready and a report for
-//! each order the other way.
+//! each a line of JSON that brings the descriptor for its program's output; one byte when it is ready, and for each order
+//! one when it begins and a report the other way.
 //!
 //! The socket is also the lifeline: when the host closes it, or dies, the supervisor ends everything.
 
@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 /// What a supervisor says once signals of a terminal can no longer end it and it takes orders.
 pub(super) const READY: u8 = b'\n';
+
+/// What a supervisor says before it starts a program: without it, nothing was started. The report follows it.
+pub(super) const BEGINS: u8 = b' ';
 
 /// How much of an order is read at a time.
 const PIECE_BYTES: usize = 64 * 1024;

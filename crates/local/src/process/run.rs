@@ -91,23 +91,33 @@ pub async fn run(spec: ProgramSpec, sink: &LogSink, stop: &CancellationToken) ->
     if stop.is_cancelled() {
         return ProgramEnd::Stopped;
     }
-    let started = tokio::select! {
-        started = start(&spec) => started,
-        // Whoever has an order already ends with its socket.
-        () = stop.cancelled() => return ProgramEnd::Stopped,
-    };
-    let Started { mut supervisor, process, output } = match started {
-        Ok(started) => started,
-        Err(message) => return ProgramEnd::NotStarted(message),
-    };
-    let attended = attend(&mut supervisor, output, &spec, sink, stop).await;
-    sink.finish();
-    let Ok(report) = serde_json::from_slice::<Report>(&attended.report) else {
+    let mut deaths = 0;
+    let (supervisor, process, attended, report) = loop {
+        let started = tokio::select! {
+            started = start(&spec) => started,
+            // Whoever has an order already ends with its socket.
+            () = stop.cancelled() => return ProgramEnd::Stopped,
+        };
+        let Started { mut supervisor, process, output } = match started {
+            Ok(started) => started,
+            Err(message) => return ProgramEnd::NotStarted(message),
+        };
+        let attended = attend(&mut supervisor, output, &spec, sink, stop).await;
+        if let Ok(report) = serde_json::from_slice::<Report>(&attended.report) {
+            break (supervisor, process, attended, report);
+        }
         drop(supervisor);
         let status = process.wait().await;
         clean_up(&spec).await;
+        // One that is being killed is sent an order that it does not read any more: nothing was started.
+        if attended.report.is_empty() && attended.ended_by.is_none() && deaths < TRIES {
+            deaths += 1;
+            continue;
+        }
+        sink.finish();
         return attended.ended_by.unwrap_or_else(|| ProgramEnd::Lost(format!("its supervisor ended with {status}")));
     };
+    sink.finish();
     if report.left.is_empty() && attended.ended_by.is_none() {
         if let Ok(free) = Supervisor::again(supervisor, process) {
             spec.supervisor.give_back(free);

@@ -17,12 +17,14 @@ use rustix::process::{
 };
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
-use super::orders::{End, Host, Order, READY, Report};
+use super::orders::{BEGINS, End, Host, Order, READY, Report};
 use super::procfs;
 use super::record::{Record, RecordFile, Supervising};
 
 /// How long descendants that cannot be killed (another user's, or stuck in the kernel) are waited for.
 const GIVE_UP: Duration = Duration::from_secs(30);
+/// Why nothing was started, told to nobody.
+const HOST_GONE: &str = "the host has gone";
 /// How often descendants are looked for while they end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -52,7 +54,7 @@ fn serve(host: &Host<'_>) -> io::Result<()> {
     while events.wait_for_order()
         && let Some((order, output)) = host.next()?
     {
-        let report = carry_out(&order, output, (&own, &mut records), &mut events)
+        let report = carry_out(host, &order, output, (&own, &mut records), &mut events)
             .unwrap_or_else(|message| Report { end: End::NotStarted(message), left: Vec::new() });
         let mut line = serde_json::to_vec(&report)?;
         line.push(b'\n');
@@ -65,6 +67,7 @@ fn serve(host: &Host<'_>) -> io::Result<()> {
 }
 
 fn carry_out(
+    host: &Host<'_>,
     order: &Order,
     output: OwnedFd,
     (own, records): (&Supervising, &mut RecordFile),
@@ -73,9 +76,10 @@ fn carry_out(
     let fault = |error: io::Error| format!("cannot write {}: {error}", order.record.display());
     let record = Record { own: own.clone(), group: None, id: order.id.clone(), key: order.key.clone() };
     let mut recorded = records.put(&order.record, record).map_err(fault)?;
+    host.say(&[BEGINS]).map_err(|_| HOST_GONE.to_owned())?;
     // A host that is gone has not seen the record, or will see it at its next start: either way nothing may start now.
     if events.wait(Duration::ZERO) == Wake::Stop {
-        return Err("the host has gone".to_owned());
+        return Err(HOST_GONE.to_owned());
     }
     let main = start(order, output)?;
     // Only what remains of a killed supervisor would be found less surely without it.

@@ -166,6 +166,34 @@ async fn supervisors_serve_one_program_after_the_other_and_one_that_died_none() 
 }
 
 #[tokio::test]
+async fn an_order_that_a_dying_supervisor_did_not_read_goes_to_the_next() {
+    let data = tempfile::tempdir().unwrap();
+    let supervisors = Marked::new();
+    supervisors.command.prepare();
+    for count in 0..20 {
+        until("one is there", || !supervisors.pids().is_empty());
+        for pid in supervisors.pids() {
+            // A stopped process takes the order into its socket, and is killed before it reads it.
+            Command::new("kill").args(["-STOP", &pid]).status().unwrap();
+            until("all of it is stopped", || is_stopped(&pid));
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                Command::new("kill").args(["-9", &pid]).status().unwrap();
+            });
+        }
+        assert_eq!(supervisors.last_line(data.path(), &format!("echo {count}")).await, count.to_string());
+    }
+}
+
+/// Whether all threads of a process are stopped, or it is dead.
+fn is_stopped(pid: &str) -> bool {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    let stat = |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+    let state = |stat: String| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    tasks.flatten().map(stat).all(|stat| state(stat).is_none_or(|state| "TtZX".contains(state)))
+}
+
+#[tokio::test]
 async fn many_programs_at_once_have_a_supervisor_each_and_few_are_kept() {
     let data = tempfile::tempdir().unwrap();
     let supervisors = Marked::new();
