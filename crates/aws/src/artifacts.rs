@@ -1,6 +1,7 @@
 //! Artifacts in S3.
 
 mod fetch;
+mod marks;
 mod source;
 mod store;
 

@@ -29,6 +29,8 @@
 //! | an action by its id at a provider, or its job's | get | `A/R/e/ID` | `e` |
 //! | rows that are due, oldest first; the row that a hand-off names | query; get | `A/w/00` … `A/w/15` | `DUE#ID` |
 //! | publications left behind; the row that the stream names | query; get | `A/o/00` … `A/o/15` | `AT#ID` |
+//! | how far executions were gone through for artifacts that nobody needs | get | `A/R/p/P` | `z` |
+//! | how far the day's round came; artifacts of deleted pipelines | get; query | `A/R/expiry` | `at`; prefix `gone#` |
 //! | rows that nobody consumed | query | `A/parked` | `DUE#ID` |
 //! | source actions of a resource that changed | query | `A/R/s/RESOURCE` | `P#ACTION` |
 //! | rules of source resources | query; get | `A/R/rules` | name |

@@ -28,9 +28,10 @@ impl Control {
         let query = Query { pk, prefix: String::new(), after: None, limit: PAGE, backward: true };
         let page = self.table().query(&query).await?;
         let own = keys::item_sk(&ItemKey::Pipeline);
+        let gone = self.artifacts_gone(self.ports.entropy.seed(), &page.items)?;
         let doomed = page.items.into_iter().filter(|(key, _)| key.sk != own || !page.more);
-        let deletes: Vec<_> = doomed.map(|(key, _)| Write::Delete { key, condition: Condition::Always }).collect();
-        self.consume_and_clean(row, deletes, page.more.then_some(0)).await
+        let deletes = doomed.map(|(key, _)| Write::Delete { key, condition: Condition::Always });
+        self.consume_and_clean(row, deletes.chain(gone).collect(), page.more.then_some(0)).await
     }
 
     /// Consumes a row, once, with what it removes; another row goes on after milliseconds.

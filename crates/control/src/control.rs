@@ -100,13 +100,14 @@ pub struct Control {
     pub(crate) loader: Loader,
     beside: Option<Arc<dyn Beside>>,
     pub(crate) detection: Arc<Detection>,
+    pub(crate) artifact_bucket: Option<Arc<str>>,
 }
 
 impl Control {
     /// A control plane for an account and region.
     pub fn new(ports: Ports, place: Place) -> Self {
         let loader = Loader { table: ports.table.clone(), place, cache: Arc::new(Cache::default()), recent: None };
-        Self { ports, loader, beside: None, detection: Arc::default() }
+        Self { ports, loader, beside: None, detection: Arc::default(), artifact_bucket: None }
     }
 
     /// The same control plane for one call: `beside` goes into the commit of its change.
@@ -124,8 +125,8 @@ impl Control {
     /// The control plane of another region over the same ports.
     pub fn in_region(&self, region: &str) -> Self {
         let place = Place { region: region.to_owned(), ..self.place().clone() };
-        let (beside, detection) = (self.beside.clone(), self.detection.clone());
-        Self { beside, detection, ..Self::new(self.ports.clone(), place) }
+        let fresh = Self::new(self.ports.clone(), place);
+        Self { loader: fresh.loader, ..self.clone() }
     }
 
     /// The account and region.

@@ -20,6 +20,7 @@
 //! | `ACCOUNT/REGION/connections` | connections, by id; `…/connection-arns`: ARNs mapped to one |
 //! | `ACCOUNT/REGION/deliveries/HOOK` | what a hook brought |
 //! | `ACCOUNT/hook/HOOK` | a hook of a URL → its region, and what it is |
+//! | `ACCOUNT/REGION/expiry` | how far the day's round came; artifacts of deleted pipelines |
 //! | `ACCOUNT/parked` | work rows that nobody consumed after many tries |
 //!
 //! Names hold no `#`, so that it separates.
@@ -137,6 +138,11 @@ impl Place {
     /// What a hook brought.
     pub fn delivery(&self, hook: &str, delivery: &str) -> Key {
         Key { pk: self.below(&format!("deliveries/{hook}")), sk: delivery.to_owned() }
+    }
+
+    /// The partition of what expires.
+    pub fn expiry(&self) -> String {
+        self.below("expiry")
     }
 
     /// What a URL's hook is; the URL says no region.
@@ -287,6 +293,9 @@ pub fn order_sk(ordinal: Ordinal) -> String {
 
 /// What the places of the order of starts begin with.
 pub const ORDER_PREFIX: &str = "n#";
+
+/// How far a pipeline's executions were gone through for artifacts that nobody needs.
+pub const GONE_THROUGH_SK: &str = "z";
 
 /// A version's declaration, but for its stages.
 pub fn declaration_sk(version: Version) -> String {

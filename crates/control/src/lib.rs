@@ -10,6 +10,7 @@ pub mod control;
 pub mod dispatch;
 pub mod driving;
 pub mod executions;
+pub mod expiring;
 pub mod handoff;
 pub mod hexadecimal;
 pub mod intake;

@@ -4,6 +4,7 @@ pub mod environment;
 pub mod errors;
 pub mod handlers;
 pub mod handoffs;
+pub mod measuring;
 pub mod metrics;
 pub mod permissions;
 pub mod plane;

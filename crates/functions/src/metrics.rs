@@ -43,12 +43,18 @@ pub fn line(at_millis: i64, dimensions: &[(&str, &str)], metrics: &[Metric]) -> 
     Value::Object(line)
 }
 
-/// Writes the line to standard output, where Lambda takes logs from.
-#[expect(clippy::print_stdout, reason = "this is how metrics leave a function")]
+/// Writes what is not zero: a metric costs something for every hour in which it is told, and alarms take silence for zero.
 pub fn put(at_millis: i64, dimensions: &[(&str, &str)], metrics: &[Metric]) {
-    if !metrics.is_empty() {
-        println!("{}", line(at_millis, dimensions, metrics));
+    let told: Vec<_> = metrics.iter().filter(|metric| metric.value != 0.0).copied().collect();
+    if !told.is_empty() {
+        write(&line(at_millis, dimensions, &told));
     }
+}
+
+/// Writes a line to standard output, where Lambda takes logs from.
+#[expect(clippy::print_stdout, reason = "this is how metrics leave a function")]
+pub fn write(line: &Value) {
+    println!("{line}");
 }
 
 #[cfg(test)]

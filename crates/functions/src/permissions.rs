@@ -76,6 +76,16 @@ pub const KEEP_SECRETS: Capability = Capability {
         ("put_secret_value", &["secretsmanager:PutSecretValue"]),
     ],
 };
+/// Marking artifacts that nobody needs any more. Without the bucket's listing an object that is not there is one that is
+/// denied.
+pub const EXPIRE_ARTIFACTS: Capability = Capability {
+    sid: "ExpireArtifacts",
+    source: "crates/aws/src/artifacts/marks.rs",
+    calls: &[
+        ("get_object_tagging", &["s3:GetObjectTagging", "s3:ListBucket"]),
+        ("put_object_tagging", &["s3:PutObjectTagging"]),
+    ],
+};
 /// Acting as the stack's service role, from which the roles of pipelines and actions are assumed.
 pub const ROLES: Capability = Capability {
     sid: "Roles",
@@ -99,7 +109,7 @@ pub fn of(function: &str) -> Vec<Capability> {
         "dispatch-action" => &[ROLES, SIGN_LINKS, READ_SECRETS],
         "poll-sources" => &[ROLES, READ_SECRETS],
         "serve-api" => &[SIGN_LINKS, SOURCE_RULES, LIST_RULES, READ_SECRETS, KEEP_SECRETS],
-        "sweep" => &[SOURCE_RULES, LIST_RULES],
+        "sweep" => &[SOURCE_RULES, LIST_RULES, EXPIRE_ARTIFACTS],
         "trigger-intake" => &[READ_SECRETS],
         _ => &[],
     };

@@ -13,6 +13,7 @@ use control::sources::{DEFAULT_RULE_QUOTA, Detection, Rules};
 use control::{Control, Ports};
 
 use crate::environment::{Environment, names};
+use crate::measuring::Measuring;
 
 /// The control plane of a function, and what sends the rest of its commits.
 pub fn sender(environment: &Environment, config: &SdkConfig) -> Sender {
@@ -21,12 +22,14 @@ pub fn sender(environment: &Environment, config: &SdkConfig) -> Sender {
         table: Arc::new(DynamoTable::from_config(config, environment.get(names::TABLE))),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        handoff: outbox.clone(),
+        handoff: Arc::new(Measuring { outbox: outbox.clone(), stack: environment.get(names::STACK).into() }),
     };
     let place =
         Place { account: environment.get(names::ACCOUNT).into(), region: environment.get(names::REGION).into() };
     Sender {
-        control: Control::new(ports, place).with_detection(Arc::new(detection(environment, config))),
+        control: Control::new(ports, place)
+            .with_detection(Arc::new(detection(environment, config)))
+            .with_artifact_bucket(environment.find(names::ARTIFACT_BUCKET).map(str::to_owned)),
         outbox,
         bus: Arc::new(EventBridgeBus::from_config(config, environment.get(names::BUS))),
         drivers: Arc::new(StepFunctionsDrivers::from_config(config, environment.get(names::STATE_MACHINE))),

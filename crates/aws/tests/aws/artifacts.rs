@@ -2,6 +2,7 @@
 
 use aws::S3Artifacts;
 use aws_sdk_s3::Client;
+use control::expiring::ArtifactMarks;
 use control::ports::{Artifacts, PortError};
 
 use crate::front::{Fate, Front};
@@ -141,4 +142,30 @@ async fn buckets_elsewhere_are_found() {
     let answer = store.fetch("odd", "key", &scratch.path().join("4")).await;
     assert!(matches!(answer, Err(PortError::Unavailable(_))), "{answer:?}");
     assert_eq!(front.requests().len(), 1);
+}
+
+/// What expires is tagged beside what others tagged, and untagged again; what is not there is no error.
+#[tokio::test]
+async fn marks_stand_beside_other_tags() {
+    let Some(url) = Emulator::MiniStack.url() else { return };
+    let bucket = bucket(&url).await;
+    let client =
+        Client::from_conf(aws_sdk_s3::config::Builder::from(&config(&url).await).force_path_style(true).build());
+    client.put_object().bucket(&bucket).key("a/b/c").tagging("scan=clean").send().await.unwrap();
+    let tags = async || {
+        let found = client.get_object_tagging().bucket(&bucket).key("a/b/c").send().await.unwrap();
+        let mut tags: Vec<_> = found.tag_set.into_iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect();
+        tags.sort();
+        tags
+    };
+    let store = S3Artifacts::new(&config(&url).await);
+    for (expires, wanted) in [
+        (true, vec!["penstock-expires=true", "scan=clean"]),
+        (true, vec!["penstock-expires=true", "scan=clean"]),
+        (false, vec!["scan=clean"]),
+    ] {
+        store.mark(&bucket, "a/b/c", expires).await.unwrap();
+        assert_eq!(tags().await, wanted);
+    }
+    store.mark(&bucket, "a/b/none", true).await.unwrap();
 }

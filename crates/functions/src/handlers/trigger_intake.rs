@@ -5,17 +5,20 @@ use control::handoff::Sender;
 use control::intake::{self, Incoming};
 use control::rows::Task;
 use control::webhooks::Delivery;
+use model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::errors::FunctionError;
-use crate::handoffs;
 use crate::run::{Handler, Invocation};
 use crate::url::{UrlEvent, is_url_event, plain, response};
+use crate::{handoffs, metrics};
 
 /// Matches events with source actions and trigger filters.
 pub struct TriggerIntake {
     /// The control plane.
     pub sender: Sender,
+    /// The stack's name, for metrics.
+    pub stack: String,
 }
 
 impl TriggerIntake {
@@ -45,6 +48,7 @@ impl TriggerIntake {
         };
         let received = self.sender.control.match_delivery(&row, delivery).await?;
         self.sender.flush().await?;
+        self.measure(&received, Some(row.due.0));
         Ok(told(&received))
     }
 
@@ -55,12 +59,29 @@ impl TriggerIntake {
         let control = &self.sender.control;
         let answer = match incoming {
             Incoming::Nothing => json!({ "ignored": "nothing that starts anything" }),
-            Incoming::Change(change, by) => told(&control.receive(&change, &by).await?),
+            Incoming::Change(change, by) => {
+                let received = control.receive(&change, &by).await?;
+                self.measure(&received, event["time"].as_str().and_then(millis));
+                told(&received)
+            }
             Incoming::Start(request, by) => json!({ "started": [control.receive_start(request, &by).await?] }),
         };
         self.sender.flush().await?;
         Ok(answer)
     }
+
+    /// How long it took from the event to the executions that it started.
+    fn measure(&self, received: &intake::Received, since: Option<i64>) {
+        let Some(since) = since.filter(|_| !received.started.is_empty()) else { return };
+        let now = self.sender.control.now();
+        let took = metrics::millis("EventToStart", now.millis_since(Timestamp(since)));
+        metrics::put(now.0, &[("Stack", &self.stack)], &[took]);
+    }
+}
+
+/// An event's time, in milliseconds since 1970.
+fn millis(time: &str) -> Option<i64> {
+    Some(time.parse::<jiff::Timestamp>().ok()?.as_millisecond())
 }
 
 fn told(received: &intake::Received) -> Value {

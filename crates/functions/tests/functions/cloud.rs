@@ -1,18 +1,20 @@
 //! A cloud in memory: a bus that invokes functions, drivers that step through the state machine, a provider that works.
 //! Messages are delivered in any order, some twice; handlers may die between a commit and what follows it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use control::expiring::ArtifactMarks;
 use control::handoff::{DriverInput, Drivers, Outbox, Sender, WORK_ROW};
 use control::keys::Place;
 use control::ports::{
     ActionReply, ActionRequest, ActionRunner, Bus, Clock, Condition, Key, Page, PortError, PublicEvent, Query, Stored,
     Table, Write,
 };
-use control::{Control, Ports};
-use engine::{ActionKey, Outcome, Start, Started, TriggerDetail};
+use control::rows::{PublicationRow, WorkRow};
+use control::{Control, Handoff, Ports};
+use engine::{ActionExecution, ActionKey, Outcome, Start, Started, TriggerDetail};
 use functions::handlers::advance_execution::AdvanceExecution;
 use functions::handlers::dispatch_action::DispatchAction;
 use functions::handlers::relay_outbox::RelayOutbox;
@@ -25,9 +27,28 @@ use testkit::entropy::SeededEntropy;
 use testkit::memory::MemoryTable;
 
 pub const ACCOUNT: &str = "123456789012";
+/// The bucket of artifacts of the stack, where declarations name it.
+pub const ARTIFACTS: &str = "artifacts";
 pub const REGION: &str = "eu-west-1";
 pub const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:penstock-action-execution";
 const NOW: Timestamp = Timestamp(1_795_500_000_000);
+
+/// Marks of artifacts, by key: what expires.
+#[async_trait]
+impl ArtifactMarks for World {
+    async fn mark(&self, bucket: &str, key: &str, expires: bool) -> Result<(), PortError> {
+        assert_eq!(bucket, ARTIFACTS);
+        self.with(|state| {
+            state.marks_made += 1;
+            if expires {
+                state.expiring.insert(key.to_owned())
+            } else {
+                state.expiring.remove(key)
+            };
+        });
+        Ok(())
+    }
+}
 
 /// What was asked of the cloud.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,6 +136,26 @@ struct State {
     lose_handoffs: bool,
     counts: Counts,
     started: u64,
+    expiring: BTreeSet<String>,
+    marks_made: usize,
+    committed: Vec<PublicationRow>,
+}
+
+/// Notes what is committed on its way to the outbox.
+struct Noting {
+    outbox: Arc<Outbox>,
+    world: World,
+}
+
+impl Handoff for Noting {
+    fn committed(&self, rows: &[WorkRow], publications: &[PublicationRow]) {
+        self.world.with(|state| state.committed.extend_from_slice(publications));
+        self.outbox.committed(rows, publications);
+    }
+
+    fn end_driver(&self, key: &ActionKey, action: Option<&ActionExecution>) {
+        self.outbox.end_driver(key, action);
+    }
 }
 
 struct Driver {
@@ -275,6 +316,9 @@ impl Cloud {
             lose_handoffs: false,
             counts: Counts::default(),
             started: 0,
+            expiring: BTreeSet::new(),
+            marks_made: 0,
+            committed: Vec::new(),
         };
         Self {
             world: World(Arc::new(Mutex::new(state))),
@@ -295,16 +339,21 @@ impl Cloud {
 
     fn sender_over(&self, table: Arc<dyn Table>) -> Sender {
         let outbox = Arc::new(Outbox::default());
-        let ports = Ports { table, clock: self.clock.clone(), entropy: self.entropy.clone(), handoff: outbox.clone() };
+        let handoff = Arc::new(Noting { outbox: outbox.clone(), world: self.world.clone() });
+        let ports = Ports { table, clock: self.clock.clone(), entropy: self.entropy.clone(), handoff };
         let place = Place { account: ACCOUNT.into(), region: REGION.into() };
         let world = Arc::new(self.world.clone());
         Sender {
-            control: Control::new(ports, place),
+            control: Control::new(ports, place).with_artifact_bucket(Some(ARTIFACTS.into())),
             outbox,
             bus: world.clone(),
             drivers: world,
             source: "penstock.codepipeline".into(),
         }
+    }
+
+    pub fn sweep(&self) -> Sweep {
+        Sweep { sender: self.sender(), marks: Arc::new(self.world.clone()), stack: "test".into() }
     }
 
     pub fn dispatch(&self) -> DispatchAction {
@@ -344,8 +393,7 @@ impl Cloud {
                 let late = state.drivers.values_mut().filter(|driver| driver.waits && !driver.done);
                 late.for_each(|driver| (driver.step, driver.waits, driver.steps) = ("poll", false, driver.steps + 1));
             });
-            let sweep = Sweep { sender: self.sender(), stack: "test".into() };
-            let _ = sweep.handle(json!({}), &Invocation::default()).await;
+            let _ = self.sweep().handle(json!({}), &Invocation::default()).await;
             if self.is_quiet().await {
                 return;
             }
@@ -494,6 +542,16 @@ impl Cloud {
         while self.drivers_started() == 0 {
             assert!(self.step().await, "no driver was ever started");
         }
+    }
+
+    /// The keys of artifacts that expire, and how often any was marked.
+    pub fn expiring(&self) -> (BTreeSet<String>, usize) {
+        self.world.with(|state| (state.expiring.clone(), state.marks_made))
+    }
+
+    /// Every publication that was committed.
+    pub fn committed(&self) -> Vec<PublicationRow> {
+        self.world.with(|state| state.committed.clone())
     }
 
     pub fn public(&self) -> Vec<Value> {

@@ -202,7 +202,7 @@ async fn a_row_that_nobody_consumes_is_parked_and_comes_back_by_hand() {
     cloud.lose_handoffs(true);
     let id = cloud.start("shop").await;
     cloud.deliver().await;
-    let sweep = || functions::handlers::sweep::Sweep { sender: cloud.sender(), stack: "test".into() };
+    let sweep = || cloud.sweep();
     let mut parked = 0;
     for _ in 0..40 {
         cloud.clock.advance_millis(3 * 60 * 60_000);

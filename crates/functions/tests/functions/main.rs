@@ -3,7 +3,9 @@
 
 mod budget;
 mod cloud;
+mod expiring;
 mod faults;
 mod machine;
+mod measuring;
 mod samples;
 mod template;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use functions::handlers::advance_execution::AdvanceExecution;
 use functions::handlers::relay_outbox::RelayOutbox;
-use functions::handlers::sweep::Sweep;
 use functions::handlers::trigger_intake::TriggerIntake;
 use functions::url::UrlEvent;
 use functions::{FunctionError, Handler, Invocation};
@@ -43,8 +42,10 @@ async fn every_sample_is_handled_by_its_function() {
             "advance-execution" => AdvanceExecution { sender: cloud.sender() }.handle(event, &invocation).await,
             "dispatch-action" => cloud.dispatch().handle(event, &invocation).await,
             "relay-outbox" => RelayOutbox { sender: cloud.sender() }.handle(event, &invocation).await,
-            "sweep" => Sweep { sender: cloud.sender(), stack: "test".into() }.handle(event, &invocation).await,
-            "trigger-intake" => TriggerIntake { sender: cloud.sender() }.handle(event, &invocation).await,
+            "sweep" => cloud.sweep().handle(event, &invocation).await,
+            "trigger-intake" => {
+                TriggerIntake { sender: cloud.sender(), stack: "test".into() }.handle(event, &invocation).await
+            }
             "approval-callback" | "serve-api" => decode(&event),
             "poll-sources" => Ok(event),
             other => panic!("events/{other} is no function's"),
