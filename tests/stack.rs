@@ -2,10 +2,15 @@
 
 use std::process::Command;
 
-use crate::support::{root, succeed};
+use crate::support::{penstock, root, succeed};
 
 /// Runs some scenarios of `e2e/scenario.py`, where a stack is deployed.
 fn scenario(names: &[&str]) {
+    scenarios("scenario.py", names);
+}
+
+/// Runs some scenarios of a script of `e2e/`, where a stack is deployed.
+fn scenarios(script: &str, names: &[&str]) {
     let (stack, python) = (std::env::var_os("PENSTOCK_TEST_STACK"), std::env::var_os("PENSTOCK_TEST_PYTHON"));
     let (Some(_), Some(python)) = (stack, python) else {
         assert!(
@@ -16,7 +21,8 @@ fn scenario(names: &[&str]) {
         return;
     };
     let mut command = Command::new(python);
-    let output = succeed(command.arg(root().join("tests/e2e/scenario.py")).args(names));
+    command.env("PENSTOCK_TEST_COMMAND", penstock());
+    let output = succeed(command.arg(root().join("tests/e2e").join(script)).args(names));
     eprintln!("{output}");
     let passed = format!("{} passed, 0 failed", names.len());
     assert!(output.trim_end().ends_with(&passed), "{output}");
@@ -45,4 +51,19 @@ fn executions_supersede_one_another_and_are_stopped() {
 #[test]
 fn a_signed_push_starts_what_its_filters_pass() {
     scenario(&["a_push_by_webhook"]);
+}
+
+#[test]
+fn boto3_reaches_the_stack_through_the_proxy() {
+    scenarios("proxy.py", &["boto3_in_either_protocol"]);
+}
+
+#[test]
+fn the_aws_command_line_reaches_the_stack_through_the_proxy() {
+    scenarios("proxy.py", &["the_aws_command_line"]);
+}
+
+#[test]
+fn an_unmodified_handler_answers_its_job_through_the_extension() {
+    scenarios("proxy.py", &["an_unmodified_handler"]);
 }

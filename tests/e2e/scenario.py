@@ -241,10 +241,10 @@ SCENARIOS = [
 ]
 
 
-def main():
+def main(scenarios):
     stack = connect()
     stamp = str(time.time_ns())[-9:]
-    chosen = [scenario for scenario in SCENARIOS if not sys.argv[1:] or scenario.__name__ in sys.argv[1:]]
+    chosen = [scenario for scenario in scenarios if not sys.argv[1:] or scenario.__name__ in sys.argv[1:]]
     for scenario in chosen:
         began = time.monotonic()
         scenario(stack, f"{scenario.__name__.replace('_', '-')}-{stamp}")
@@ -254,4 +254,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SCENARIOS))

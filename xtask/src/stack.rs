@@ -31,7 +31,7 @@ const EMULATED: [(&str, &str); 4] = [
 /// The glibc of Amazon Linux 2023.
 const GLIBC: &str = "2.34";
 
-/// Builds the bootstraps for AWS: `arm64` (the default) or `x86_64`.
+/// Builds the bootstraps for AWS, and the layer that holds the proxy: `arm64` (the default) or `x86_64`.
 pub fn build(architecture: Option<&str>) -> anyhow::Result<()> {
     let target = match architecture.unwrap_or("arm64") {
         "arm64" => "aarch64-unknown-linux-gnu",
@@ -42,13 +42,34 @@ pub fn build(architecture: Option<&str>) -> anyhow::Result<()> {
     let tools = checks::python_tools("cargo-lambda", CARGO_LAMBDA)?;
     let path = std::env::var("PATH").unwrap_or_default();
     let bin = tools.join("bin");
-    step_with(
-        Command::new(bin.join("cargo-lambda"))
-            .args(["lambda", "build", "--release", "--package", "penstock-functions", "--target"])
-            .arg(format!("{target}.{GLIBC}"))
-            .args(["--lambda-dir", "target/lambda"])
-            .env("PATH", format!("{}:{path}", bin.display())),
-    )
+    let lambda = |package: &str, more: &[&str]| {
+        step_with(
+            Command::new(bin.join("cargo-lambda"))
+                .args(["lambda", "build", "--release", "--package", package, "--target"])
+                .arg(format!("{target}.{GLIBC}"))
+                .args(["--lambda-dir", "target/lambda"])
+                .args(more)
+                .env("PATH", format!("{}:{path}", bin.display())),
+        )
+    };
+    lambda("penstock-functions", &[])?;
+    lambda("penstock-cli", &["--features", "aws", "--extension"])?;
+    proxy_layer(&bin.join("python"))
+}
+
+/// Lays the layer out as Lambda unpacks it below `/opt`, and packs it for whoever publishes it without SAM.
+fn proxy_layer(python: &Path) -> anyhow::Result<()> {
+    let built = root().join("target/lambda/extensions/penstock");
+    let layer = root().join("target/lambda/proxy-layer");
+    for (from, to) in
+        [(built, "bin/penstock"), (root().join("infra/proxy-layer/penstock-proxy"), "extensions/penstock-proxy")]
+    {
+        let to = layer.join(to);
+        std::fs::create_dir_all(to.parent().context("a place in the layer")?)?;
+        std::fs::copy(&from, &to).with_context(|| format!("{} cannot be copied", from.display()))?;
+    }
+    let pack = "import shutil, sys; shutil.make_archive(sys.argv[1], 'zip', sys.argv[1])";
+    step_with(Command::new(python).args(["-c", pack]).arg(&layer))
 }
 
 /// Builds the bootstraps for this machine (a dev build), deploys the stack into what answers at `AWS_ENDPOINT_URL`, and

@@ -1,4 +1,8 @@
-//! `penstock doctor`: looks at everything that a run or a server needs, and says what to mend.
+//! `penstock doctor`: looks at everything that a run, a server or the caller of a deployed stack needs, and says what to
+//! mend.
+
+mod deployed;
+mod services;
 
 use std::io::Write;
 use std::path::Path;
@@ -41,13 +45,9 @@ impl Check {
 /// Looks at everything; failed when something must be mended.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// Standard output cannot be written, or the system gives no threads.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
-    let mut checks = configuration(args);
-    checks.push(git());
-    checks.push(program("sh", "commands of CodeBuild and Commands actions run under it", Health::Broken));
-    checks.push(data(Path::new(".penstock")));
-    checks.extend(server(args));
+    let checks = if deployed::is_meant(args) { deployed::checks(args)? } else { here(args) };
     let look = Look::of_stdout();
     let mut text = String::new();
     for check in &checks {
@@ -62,6 +62,16 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     std::io::stdout().write_all(text.as_bytes())?;
     let is_broken = checks.iter().any(|check| check.health == Health::Broken);
     Ok(if is_broken { Exit::Failed } else { Exit::Succeeded })
+}
+
+/// What this machine needs.
+fn here(args: &DoctorArgs) -> Vec<Check> {
+    let mut checks = configuration(args);
+    checks.push(git());
+    checks.push(program("sh", "commands of CodeBuild and Commands actions run under it", Health::Broken));
+    checks.push(data(Path::new(".penstock")));
+    checks.extend(server(args));
+    checks
 }
 
 fn configuration(args: &DoctorArgs) -> Vec<Check> {

@@ -18,6 +18,8 @@ pub enum Exit {
     Interrupted,
     /// 141: whoever read the output has gone, as a shell reports SIGPIPE.
     PipeClosed,
+    /// Whatever a command that was run ended with.
+    OfCommand(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -29,6 +31,7 @@ impl From<Exit> for ExitCode {
             Exit::Ended => 3,
             Exit::Interrupted => 130,
             Exit::PipeClosed => 141,
+            Exit::OfCommand(code) => code,
         })
     }
 }

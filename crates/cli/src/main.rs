@@ -14,6 +14,7 @@ mod input;
 mod log;
 mod output;
 mod progress;
+mod proxy;
 mod run;
 mod serve;
 mod server;
@@ -48,5 +49,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(&args),
         Command::Client(command) => client::run(&command),
         Command::Serve(args) => serve::run(&args),
+        Command::Proxy(args) => proxy::run(&args),
     }
 }

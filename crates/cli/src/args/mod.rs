@@ -1,6 +1,7 @@
 //! The command line: every command, option and help text.
 
 mod client;
+mod deployed;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use client::*;
+pub use deployed::*;
 
 /// A continuous delivery control plane that speaks AWS CodePipeline's language.
 #[derive(Parser, Debug)]
@@ -48,6 +50,9 @@ pub enum Command {
     /// Every command that talks to a server.
     #[command(flatten)]
     Client(ClientCommand),
+    /// Let unmodified AWS clients on this machine reach a deployed stack
+    #[command(after_help = PROXY_EXAMPLES)]
+    Proxy(ProxyArgs),
     /// Check configuration, credentials and reachability, and say what to mend
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
@@ -190,16 +195,24 @@ pub struct DoctorArgs {
     /// penstock.toml [default: the one in the working directory]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Look at a deployed stack instead: that of this name, in --region
+    #[arg(long = "stack", value_name = "NAME")]
+    pub stack_name: Option<String>,
+    /// How to reach the stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
     /// How to reach the server.
     #[command(flatten)]
     pub connect: ConnectArgs,
 }
 
 const DOCTOR_EXAMPLES: &str = "\
+Looks at this machine, its configuration and its server; with --stack or --url at a deployed stack.
 Ends with 1 when something must be mended.
 
 Examples:
   penstock doctor
+  penstock doctor --stack penstock --region eu-west-1
   penstock doctor --config ci/penstock.toml";
 
 /// `penstock completions`.

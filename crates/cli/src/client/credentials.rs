@@ -37,29 +37,55 @@ impl std::fmt::Display for Origin {
 /// # Errors
 /// None are found, or the file that is named cannot be used.
 pub fn find(args: &ConnectArgs) -> anyhow::Result<(Credentials, Origin)> {
-    let profile = args.profile.clone().or_else(|| variable("AWS_PROFILE")).unwrap_or_else(|| "default".into());
     if let Some(path) = &args.credentials {
-        return from_file(path, &profile);
+        return from_file(path, &profile_or_default(args.profile.as_deref()));
     }
-    if args.profile.is_none()
+    let found = named(args.profile.as_deref(), Some(Path::new(SERVED)))?;
+    found.ok_or_else(|| {
+        Unusable::new(format!(
+            "no credentials: name the server's file with --credentials (`penstock serve` makes {SERVED}), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ))
+        .into()
+    })
+}
+
+/// Finds keys for AWS itself: what the environment names, then the AWS command line's file.
+///
+/// # Errors
+/// None are found, or the file that is named cannot be used.
+#[cfg(not(feature = "aws"))]
+pub fn find_for_aws(profile: Option<&str>) -> anyhow::Result<Credentials> {
+    let found = named(profile, None)?;
+    let (credentials, _) = found.ok_or_else(|| {
+        Unusable::new(
+            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write a profile into ~/.aws/credentials \
+             (a build with --features aws knows roles, single sign-on, containers and instances, too)",
+        )
+    })?;
+    Ok(credentials)
+}
+
+fn profile_or_default(profile: Option<&str>) -> String {
+    profile.map(str::to_owned).or_else(|| variable("AWS_PROFILE")).unwrap_or_else(|| "default".into())
+}
+
+fn named(profile: Option<&str>, served: Option<&Path>) -> anyhow::Result<Option<(Credentials, Origin)>> {
+    if profile.is_none()
         && let (Some(access_key_id), Some(secret_access_key)) =
             (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
     {
         let session_token = variable("AWS_SESSION_TOKEN");
-        return Ok((Credentials { access_key_id, secret_access_key, session_token }, Origin::Environment));
+        let credentials = Credentials { access_key_id, secret_access_key, session_token };
+        return Ok(Some((credentials, Origin::Environment)));
     }
+    let profile = profile_or_default(profile);
     if let Some(path) = variable("AWS_SHARED_CREDENTIALS_FILE") {
-        return from_file(Path::new(&path), &profile);
+        return from_file(Path::new(&path), &profile).map(Some);
     }
     let home = variable("HOME").map(|home| Path::new(&home).join(".aws/credentials"));
-    let candidates = [Some(PathBuf::from(SERVED)), home];
-    match candidates.into_iter().flatten().find(|path| path.is_file()) {
-        Some(path) => from_file(&path, &profile),
-        None => Err(Unusable::new(format!(
-            "no credentials: name the server's file with --credentials (`penstock serve` makes {SERVED}), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        ))
-        .into()),
-    }
+    let candidates = [served.map(Path::to_owned), home];
+    let file = candidates.into_iter().flatten().find(|path| path.is_file());
+    file.map(|path| from_file(&path, &profile)).transpose()
 }
 
 fn from_file(path: &Path, profile: &str) -> anyhow::Result<(Credentials, Origin)> {

@@ -22,6 +22,8 @@ use crate::output::Look;
 
 pub use api::{Api, CallError, endpoint_url};
 pub use credentials::find as find_credentials;
+#[cfg(not(feature = "aws"))]
+pub use credentials::find_for_aws;
 pub use watch::exit_of;
 
 /// Runs one of them.

@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "connection",
     "why",
     "audit",
+    "proxy",
     "doctor",
     "completions",
     "man",

@@ -4,6 +4,7 @@
 mod audit;
 mod help;
 mod init;
+mod proxy;
 mod run;
 mod serve;
 mod support;
