@@ -67,3 +67,8 @@ fn the_aws_command_line_reaches_the_stack_through_the_proxy() {
 fn an_unmodified_handler_answers_its_job_through_the_extension() {
     scenarios("proxy.py", &["an_unmodified_handler"]);
 }
+
+#[test]
+fn the_doctor_looks_at_the_stack() {
+    scenarios("proxy.py", &["the_doctor"]);
+}

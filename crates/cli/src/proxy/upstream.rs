@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::protocol::Protocol;
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Full, Limited};
 use hyper::body::Incoming;
@@ -222,5 +222,5 @@ pub fn is_of_the_api(protocol: Protocol, response: &Response<Incoming>) -> bool 
         Protocol::Json => b"application/x-amz-json-1.1",
         Protocol::Cbor => b"application/cbor",
     };
-    content_type.starts_with(own) || (response.status() == StatusCode::OK && content_type.is_empty())
+    content_type.starts_with(own)
 }

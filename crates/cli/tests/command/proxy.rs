@@ -372,3 +372,62 @@ fn an_extension_that_cannot_work_says_so_to_lambda() {
     assert!(error.head.contains("init/error"), "{}", error.head);
     assert!(String::from_utf8_lossy(&error.body).contains("PENSTOCK_API_URL"));
 }
+
+fn doctor(stand: &Stand, args: &[&str]) -> Ended {
+    let (dir, address) = (scratch(), format!("http://{}", stand.address));
+    let mut command = command(dir.path());
+    command.env("AWS_ENDPOINT_URL", &address).env("AWS_REGION", "eu-west-1");
+    ended(command.arg("doctor").args(args).args(["--connect", &address]))
+}
+
+#[test]
+fn doctor_says_what_is_wrong_with_the_way_to_a_stack() {
+    let head = "date: Tue, 24 Nov 2020 10:00:00 GMT\r\ncontent-type: application/json\r\n";
+    let stand = Stand::always("403 Forbidden", head, r#"{"Message":"Forbidden"}"#);
+    let told = doctor(&stand, &["--url", URL]);
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    for needed in ["mend  clock", "set this machine's clock", "mend  api", "lambda:InvokeFunctionUrl", "AKIAOWN"] {
+        assert!(told.stdout.contains(needed), "{needed}: {}", told.stdout);
+    }
+    assert!(!told.stdout.contains("s3cret") && !told.stdout.contains("t0ken"), "{}", told.stdout);
+    let elsewhere = doctor(&stand, &["--url", URL, "--region", "us-east-1"]);
+    assert!(elsewhere.stdout.contains("clients here sign for eu-west-1"), "{}", elsewhere.stdout);
+    let nothing = doctor(&stand, &["--stack", "web"]);
+    assert!(nothing.code == 1 && nothing.stdout.contains("cloudformation:DescribeStacks"), "{}", nothing.stdout);
+}
+
+#[test]
+fn doctor_finds_a_stack_by_its_name_and_tells_its_alarms() {
+    let stand = Stand::new(|taken| {
+        let body = String::from_utf8_lossy(&taken.body).into_owned();
+        let xml = |inner: &str| response("200 OK", "content-type: text/xml\r\n", &format!("<R>{inner}</R>"));
+        let output = |key: &str, value: &str| {
+            format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
+        };
+        match body.split('&').next().unwrap() {
+            "Action=DescribeStacks" => xml(&format!(
+                "<StackStatus>UPDATE_COMPLETE</StackStatus>{}{}",
+                output("TableName", "t"),
+                output("ApiUrl", URL)
+            )),
+            "Action=DescribeAlarms" => xml("<AlarmName>web-RowsParkedAlarm-1</AlarmName>"),
+            "Action=GetCallerIdentity" => xml("<Arn>arn:aws:iam::123456789012:user/ada</Arn>"),
+            _ => response("200 OK", &format!("content-type: {JSON}\r\n"), r#"{"pipelines":[]}"#),
+        }
+    });
+    let told = doctor(&stand, &["--stack", "web"]);
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    for needed in [
+        "web in eu-west-1 is UPDATE_COMPLETE",
+        "web-RowsParkedAlarm-1: infra/redrive.md",
+        "user/ada",
+        "takes the signature",
+    ] {
+        assert!(told.stdout.contains(needed), "{needed}: {}", told.stdout);
+    }
+    let asked: Vec<Taken> = stand.taken.try_iter().collect();
+    let of = |body: &str| asked.iter().find(|taken| String::from_utf8_lossy(&taken.body).contains(body)).unwrap();
+    let scope = |taken: &Taken| header(&taken.head, "authorization").unwrap().contains("/eu-west-1/monitoring/");
+    assert!(scope(of("AlarmNamePrefix=web-")));
+    assert_eq!(verified(of("maxResults")).region, "eu-west-1");
+}
