@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{penstock, root, succeed};
+use crate::support::{root, succeed};
 
 /// Runs some scenarios of `e2e/scenario.py`, where a stack is deployed.
 fn scenario(names: &[&str]) {
@@ -21,7 +21,6 @@ fn scenarios(script: &str, names: &[&str]) {
         return;
     };
     let mut command = Command::new(python);
-    command.env("PENSTOCK_TEST_COMMAND", penstock());
     let output = succeed(command.arg(root().join("tests/e2e").join(script)).args(names));
     eprintln!("{output}");
     let passed = format!("{} passed, 0 failed", names.len());
@@ -66,6 +65,11 @@ fn the_aws_command_line_reaches_the_stack_through_the_proxy() {
 #[test]
 fn an_unmodified_handler_answers_its_job_through_the_extension() {
     scenarios("proxy.py", &["an_unmodified_handler"]);
+}
+
+#[test]
+fn the_stack_is_reached_over_tls_and_with_any_profile() {
+    scenarios("proxy.py", &["over_tls", "a_profile_of_its_own"]);
 }
 
 #[test]

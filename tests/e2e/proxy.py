@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.parse
 
 import boto3
 import botocore.model
@@ -17,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from scenario import bucket, invoke, main
 from stack import action, archive, s3_source
+from tls import Tls
 
 PENSTOCK = os.environ["PENSTOCK_TEST_COMMAND"]
 LAYER = pathlib.Path(__file__).parents[2] / "infra/proxy-layer"
@@ -42,15 +44,16 @@ def environment(**more):
     return {**plain, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true", **more}
 
 
-def arguments(stack):
-    return [PENSTOCK, "proxy", "--url", stack.outputs["ApiUrl"], "--connect", stack.endpoint]
+def arguments(stack, connect=None):
+    return [PENSTOCK, "proxy", "--url", stack.outputs["ApiUrl"], "--connect", connect or stack.endpoint]
 
 
 class Proxy:
     """A running proxy to the stack."""
 
-    def __init__(self, stack):
-        self.process = subprocess.Popen(arguments(stack), env=environment(), stdout=subprocess.PIPE, text=True)
+    def __init__(self, stack, connect=None, **more):
+        given = environment(**more)
+        self.process = subprocess.Popen(arguments(stack, connect), env=given, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("listening on http://127.0.0.1:"), line
         self.url = line.split()[-1]
@@ -227,6 +230,32 @@ def an_unmodified_handler(stack, name):
         assert told == {"code": "JobFailed", "message": "as asked"}, told
 
 
+def over_tls(stack, name):
+    """As to AWS itself: over TLS, to whoever holds a certificate that this machine trusts, and to nobody else."""
+    with tempfile.TemporaryDirectory() as directory:
+        tls = Tls(directory, urllib.parse.urlsplit(stack.endpoint).port)
+        with Proxy(stack, tls.url, SSL_CERT_FILE=str(tls.certificate)) as proxy:
+            refused("PipelineNotFoundException", proxy.client().get_pipeline, name=name)
+        other = pathlib.Path(directory) / "other"
+        other.mkdir()
+        with Proxy(stack, tls.url, SSL_CERT_FILE=str(Tls(other, 1).certificate)) as proxy:
+            error = refused("ServiceUnavailable", proxy.client().get_pipeline, name=name)
+            assert "certificate" in error["Error"]["Message"], error
+
+
+def a_profile_of_its_own(stack, name):
+    """Credentials that a program gives, as profiles with roles and single sign-on do: no environment holds them."""
+    with tempfile.TemporaryDirectory() as home:
+        config = pathlib.Path(home) / "config"
+        given = json.dumps({"Version": 1, "AccessKeyId": "given", "SecretAccessKey": "test", "SessionToken": "t"})
+        config.write_text(f"[profile giver]\ncredential_process = echo '{given}'\n")
+        with Proxy(stack, AWS_CONFIG_FILE=str(config), AWS_PROFILE="giver", AWS_ACCESS_KEY_ID="") as proxy:
+            as_given = boto3.client("codepipeline", endpoint_url=proxy.url, region_name="us-east-1", aws_access_key_id="given",
+                                    aws_secret_access_key="test", aws_session_token="t")
+            refused("PipelineNotFoundException", as_given.get_pipeline, name=name)
+            refused("UnrecognizedClientException", proxy.client().list_pipelines)
+
+
 def the_doctor(stack, name):
     """`penstock doctor` finds a stack by its name, and says what is wrong with one that is not there."""
     def doctor(*words, **more):
@@ -250,7 +279,7 @@ def the_doctor(stack, name):
     assert "clients here sign for us-east-1" in text, text
 
 
-SCENARIOS = [boto3_in_either_protocol, the_aws_command_line, an_unmodified_handler, the_doctor]
+SCENARIOS = [boto3_in_either_protocol, the_aws_command_line, an_unmodified_handler, over_tls, a_profile_of_its_own, the_doctor]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ pub fn test() -> anyhow::Result<()> {
 
 /// The deployed stack's own tests only.
 pub fn e2e() -> anyhow::Result<()> {
-    step("cargo", &["build", "--quiet", "--bin", "penstock"])?;
     tests(&["test", "--package", "penstock-tests", "stack::", "--", "--nocapture"])
 }
 
@@ -56,6 +55,7 @@ fn tests(arguments: &[&str]) -> anyhow::Result<()> {
 fn stack_and_tests(emulators: &Emulators, python: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let ministack = emulators.variable("PENSTOCK_TEST_MINISTACK").context("MiniStack is not up")?;
     let outputs = stack::deploy_into(ministack, "penstock")?;
+    let command = stack::command()?;
     let mut tests = Command::new("cargo");
     emulators.give_to(&mut tests);
     step_with(
@@ -63,7 +63,8 @@ fn stack_and_tests(emulators: &Emulators, python: &Path, arguments: &[&str]) -> 
             .args(arguments)
             .env("PENSTOCK_TEST_PYTHON", python)
             .env("PENSTOCK_TEST_JAVASCRIPT", javascript()?)
-            .env("PENSTOCK_TEST_STACK", outputs),
+            .env("PENSTOCK_TEST_STACK", outputs)
+            .env("PENSTOCK_TEST_COMMAND", command),
     )
 }
 

@@ -1,6 +1,6 @@
 //! The stack of Lambda functions: `build` for AWS, `emulate` into an emulator.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -94,6 +94,19 @@ pub fn emulate(stack: Option<&str>) -> anyhow::Result<String> {
 pub fn deploy_into(endpoint: &str, stack: &str) -> anyhow::Result<String> {
     bootstraps()?;
     deploy(endpoint, stack)
+}
+
+/// The command as it is released, with TLS and AWS's chain of credentials; kept where the tests' own build does not
+/// replace it.
+pub fn command() -> anyhow::Result<PathBuf> {
+    let package = ["--package", "penstock-cli", "--features", "aws", "--bin", "penstock"];
+    step_with(Command::new("cargo").args(["build", "--quiet"]).args(package))?;
+    let place = target_dir().join("deployed");
+    std::fs::create_dir_all(&place)?;
+    let kept = place.join("penstock");
+    std::fs::copy(target_dir().join("debug/penstock"), &kept).context("the command cannot be copied")?;
+    // `target_dir` may be relative to the root, where the tests do not run.
+    Ok(std::path::absolute(kept)?)
 }
 
 /// Puts each function's binary where the template looks for it.
