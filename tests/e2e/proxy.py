@@ -1,4 +1,5 @@
 """A deployed stack behind `penstock proxy`: clients that nobody here wrote, a function's handler beside the extension."""
+import datetime
 import http.server
 import json
 import os
@@ -244,16 +245,21 @@ def over_tls(stack, name):
 
 
 def a_profile_of_its_own(stack, name):
-    """Credentials that a program gives, as profiles with roles and single sign-on do: no environment holds them."""
+    """Credentials that a program gives, as profiles with roles and single sign-on do: no environment holds them. While
+    they hold, it does no harm that the program cannot give others."""
+    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=2)
+    keys = {"AccessKeyId": "given", "SecretAccessKey": "test", "SessionToken": "t", "Expiration": ends.isoformat()}
     with tempfile.TemporaryDirectory() as home:
-        config = pathlib.Path(home) / "config"
-        given = json.dumps({"Version": 1, "AccessKeyId": "given", "SecretAccessKey": "test", "SessionToken": "t"})
-        config.write_text(f"[profile giver]\ncredential_process = echo '{given}'\n")
+        config, given = pathlib.Path(home) / "config", pathlib.Path(home) / "given"
+        config.write_text(f"[profile giver]\ncredential_process = cat {given}\n")
+        given.write_text(json.dumps({"Version": 1, **keys}))
         with Proxy(stack, AWS_CONFIG_FILE=str(config), AWS_PROFILE="giver", AWS_ACCESS_KEY_ID="") as proxy:
-            as_given = boto3.client("codepipeline", endpoint_url=proxy.url, region_name="us-east-1", aws_access_key_id="given",
-                                    aws_secret_access_key="test", aws_session_token="t")
+            as_given = boto3.client("codepipeline", endpoint_url=proxy.url, region_name="us-east-1",
+                                    aws_access_key_id="given", aws_secret_access_key="test", aws_session_token="t")
             refused("PipelineNotFoundException", as_given.get_pipeline, name=name)
             refused("UnrecognizedClientException", proxy.client().list_pipelines)
+            given.unlink()
+            refused("PipelineNotFoundException", as_given.get_pipeline, name=name)
 
 
 def the_doctor(stack, name):

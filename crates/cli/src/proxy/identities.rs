@@ -53,13 +53,18 @@ impl Identities {
     /// There are none, with what was looked at.
     pub async fn current(&self) -> Result<Found, Unusable> {
         let now = Timestamp::now();
-        if let Some((found, since)) = self.newest() {
-            let until = found.expires.map_or(since + FRESH, |expires| expires - EARLY);
-            if now < until {
-                return Ok(found);
-            }
+        let Some((old, since)) = self.newest() else { return self.look(now).await };
+        if now < old.expires.map_or(since + FRESH, |expires| expires - EARLY) {
+            return Ok(old);
         }
-        self.look(now).await
+        match self.look(now).await {
+            // Whoever gives them may be away for a moment: these still hold.
+            Err(error) if old.expires.is_some_and(|expires| now < expires) => {
+                tracing::warn!(%error, "the credentials could not be replaced yet");
+                Ok(old)
+            }
+            looked => looked,
+        }
     }
 
     /// Looks again, as a client signed with keys that are not known; not more often than is good for who gives them.
