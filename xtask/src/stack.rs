@@ -45,15 +45,15 @@ pub fn build(architecture: Option<&str>) -> anyhow::Result<()> {
     let lambda = |package: &str, more: &[&str]| {
         step_with(
             Command::new(bin.join("cargo-lambda"))
-                .args(["lambda", "build", "--release", "--package", package, "--target"])
+                .args(["lambda", "build", "--package", package, "--target"])
                 .arg(format!("{target}.{GLIBC}"))
                 .args(["--lambda-dir", "target/lambda"])
                 .args(more)
                 .env("PATH", format!("{}:{path}", bin.display())),
         )
     };
-    lambda("penstock-functions", &[])?;
-    lambda("penstock-cli", &["--features", "aws", "--extension"])?;
+    lambda("penstock-functions", &["--profile", "lambda"])?;
+    lambda("penstock-cli", &["--release", "--features", "aws", "--extension"])?;
     proxy_layer(&bin.join("python"))
 }
 

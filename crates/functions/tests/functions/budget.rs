@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cloud::{Cloud, Counts, Weather};
 
 /// A pipeline of stages with actions one after the other, none of which reads an artifact or a variable.
-fn declaration(stages: u32, actions: u32) -> Value {
+pub fn declaration(stages: u32, actions: u32) -> Value {
     let build = |order: u32| {
         json!({
             "name": format!("B{order}-told"), "runOrder": order,
@@ -32,7 +32,7 @@ fn declaration(stages: u32, actions: u32) -> Value {
 }
 
 /// Everything that one whole execution asked for.
-async fn counted(stages: u32, actions: u32) -> Counts {
+pub async fn counted(stages: u32, actions: u32) -> Counts {
     let mut cloud = Cloud::new(11, Weather::default());
     cloud.create(&declaration(stages, actions)).await;
     cloud.count();

@@ -65,6 +65,19 @@ pub struct Counts {
     pub drivers: u64,
     /// Functions invoked.
     pub invocations: u64,
+    /// Events published, hand-offs among them.
+    pub events: u64,
+    /// States that drivers went through.
+    pub states: u64,
+    /// What DynamoDB bills for writes: 1 KiB, twice in a transaction.
+    pub write_units: u64,
+    /// What DynamoDB bills for consistent reads: 4 KiB.
+    pub read_units: u64,
+}
+
+/// What DynamoDB counts of an item, in bytes.
+fn size(key: &Key, body: &[u8]) -> u64 {
+    (key.pk.len() + key.sk.len() + body.len() + "pkskrevbody".len() + 2) as u64
 }
 
 /// The table in memory, counting what it is asked.
@@ -74,32 +87,64 @@ struct Counting {
 }
 
 impl Counting {
-    fn read(&self) {
-        self.world.with(|state| state.counts.reads += 1);
+    /// A request, and what it brought: items are billed one by one, a page as a whole.
+    fn read(&self, sizes: &[u64]) {
+        let units: u64 = sizes.iter().map(|size| size.div_ceil(4096).max(1)).sum();
+        self.world.with(|state| {
+            state.counts.reads += 1;
+            state.counts.read_units += units;
+        });
+    }
+
+    /// What a write is billed at, outside a transaction.
+    async fn write_units(&self, write: &Write) -> Result<u64, PortError> {
+        let there = self.table.get(write.key()).await?.map_or(0, |stored| size(write.key(), &stored.body));
+        let bytes = match write {
+            Write::Put { key, body, .. } => size(key, body).max(there),
+            Write::Delete { .. } | Write::Check { .. } => there,
+        };
+        Ok(bytes.div_ceil(1024).max(1))
     }
 }
 
 #[async_trait]
 impl Table for Counting {
     async fn get(&self, key: &Key) -> Result<Option<Stored>, PortError> {
-        self.read();
-        self.table.get(key).await
+        let found = self.table.get(key).await?;
+        self.read(&[found.as_ref().map_or(0, |stored| size(key, &stored.body))]);
+        Ok(found)
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, PortError> {
-        self.read();
-        self.table.get_many(keys).await
+        let found = self.table.get_many(keys).await?;
+        let sizes =
+            keys.iter().zip(&found).map(|(key, found)| found.as_ref().map_or(0, |stored| size(key, &stored.body)));
+        self.read(&sizes.collect::<Vec<_>>());
+        Ok(found)
     }
 
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
-        self.read();
-        self.table.query(query).await
+        let page = self.table.query(query).await?;
+        self.read(&[page.items.iter().map(|(key, stored)| size(key, &stored.body)).sum()]);
+        Ok(page)
     }
 
     async fn transact(&self, token: &str, writes: &[Write]) -> Result<(), PortError> {
         let removal = |write: &Write| matches!(write, Write::Delete { condition: Condition::Always, .. });
         let removes = writes.iter().all(removal);
-        self.world.with(|state| if removes { state.counts.removals += 1 } else { state.counts.transactions += 1 });
+        let mut units = 0;
+        for write in writes {
+            units += self.write_units(write).await?;
+        }
+        self.world.with(|state| {
+            if removes {
+                state.counts.removals += 1;
+                state.counts.write_units += units;
+            } else {
+                state.counts.transactions += 1;
+                state.counts.write_units += 2 * units;
+            }
+        });
         self.table.transact(token, writes).await
     }
 
@@ -193,6 +238,7 @@ impl Bus for World {
         }
         self.with(|state| {
             state.counts.puts += 1;
+            state.counts.events += events.len() as u64;
             for event in events {
                 let envelope = event.envelope.clone();
                 if envelope["detail-type"] == WORK_ROW {
@@ -219,6 +265,8 @@ impl Drivers for World {
         self.with(|state| {
             state.started += u64::from(!state.drivers.contains_key(name));
             state.counts.drivers += 1;
+            // Its start and its end are billed as states are.
+            state.counts.states += 2;
             let driver = Driver { input: input.clone(), step: "start", steps: 0, waits: false, done: false };
             state.drivers.entry(name.to_owned()).or_insert(driver);
         });
@@ -449,7 +497,7 @@ impl Cloud {
             }
         });
         self.clock.advance_millis(7);
-        self.world.with(|state| state.counts.invocations += 1);
+        self.world.with(|state| state.counts.invocations += u64::from(next.is_some()));
         match next {
             None => false,
             Some(Next::Handoff(event)) => {
@@ -479,6 +527,7 @@ impl Cloud {
             let driver = state.drivers.get_mut(name).expect("ready");
             (driver.input.clone(), driver.step, driver.steps)
         });
+        self.world.with(|state| state.counts.states += 1);
         let event = json!({ "operation": step, "input": input, "task_token": format!("{name}/{steps}") });
         let handler = self.dispatch();
         let handled = if self.world.with(|state| state.weather.killed) > 0 {
@@ -535,6 +584,59 @@ impl Cloud {
     /// Delivers all messages and steps all drivers; no time passes for those that wait.
     pub async fn deliver(&self) {
         while self.step().await {}
+    }
+
+    /// Delivers so many messages, or steps drivers; fewer if there are no more.
+    pub async fn steps(&self, most: usize) {
+        for _ in 0..most {
+            if !self.step().await {
+                return;
+            }
+        }
+    }
+
+    /// Everything that is stored and on its way, as another release finds it.
+    pub fn freeze(&self) -> Value {
+        let item = |(key, stored): (Key, Stored)| {
+            let body = String::from_utf8(stored.body.to_vec()).expect("text");
+            json!({ "pk": key.pk, "sk": key.sk, "revision": stored.revision, "body": body })
+        };
+        let items: Vec<Value> = self.table.items().into_iter().map(item).collect();
+        self.world.with(|state| {
+            let running = state.drivers.iter().filter(|(_, driver)| !driver.done);
+            let drivers: Vec<Value> =
+                running.map(|(name, driver)| json!({ "name": name, "input": driver.input })).collect();
+            json!({ "items": items, "handoffs": state.handoffs, "completions": state.completions, "drivers": drivers })
+        })
+    }
+
+    /// A cloud as it was frozen. Its drivers begin again, as they do when a call of theirs is repeated.
+    pub async fn thawed(seed: u64, frozen: &Value) -> Self {
+        let cloud = Self::new(seed, Weather::default());
+        let text = |of: &Value| of.as_str().expect("text").to_owned();
+        for item in frozen["items"].as_array().expect("items") {
+            let key = Key { pk: text(&item["pk"]), sk: text(&item["sk"]) };
+            let revision = item["revision"].as_u64().expect("a revision");
+            let put = Write::Put { key, revision, body: text(&item["body"]).into(), condition: Condition::Always };
+            let token = cloud.sender().control.event_seed().0.to_string();
+            cloud.table.transact(&token, &[put]).await.expect("stored");
+        }
+        let list = |name: &str| frozen[name].as_array().cloned().expect("a list");
+        cloud.world.with(|state| {
+            state.handoffs = list("handoffs");
+            state.completions = list("completions");
+            for driver in list("drivers") {
+                let input = driver["input"].clone();
+                let fresh = Driver { input, step: "start", steps: 0, waits: false, done: false };
+                state.drivers.insert(text(&driver["name"]), fresh);
+            }
+        });
+        cloud
+    }
+
+    /// Takes the hand-offs that are on their way.
+    pub fn take_handoffs(&self) -> Vec<Value> {
+        self.world.with(|state| std::mem::take(&mut state.handoffs))
     }
 
     /// Delivers messages until a driver was started.

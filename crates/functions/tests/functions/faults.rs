@@ -16,7 +16,7 @@ fn action(name: &str, order: u32) -> Value {
     })
 }
 
-fn declaration(builds: &[Value]) -> Value {
+pub fn declaration(builds: &[Value]) -> Value {
     let source = json!({
         "name": "Fetch-now", "outputArtifacts": [{ "name": "App" }],
         "actionTypeId": { "category": "Source", "owner": "AWS", "provider": "S3", "version": "1" },
@@ -29,7 +29,7 @@ fn declaration(builds: &[Value]) -> Value {
     }})
 }
 
-fn builds() -> Vec<Value> {
+pub fn builds() -> Vec<Value> {
     vec![action("One-slow", 1), action("Two-slow", 1), action("Three-now", 1), action("Four-slow", 2)]
 }
 

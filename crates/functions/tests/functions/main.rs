@@ -3,8 +3,10 @@
 
 mod budget;
 mod cloud;
+mod costs;
 mod expiring;
 mod faults;
+mod frozen;
 mod machine;
 mod measuring;
 mod samples;
