@@ -212,6 +212,33 @@ def fsyncs(directory):
     print(f"| serve: processor time an action under load | {used * 1000 / 800:.2f} ms | | | with its program; {seconds:.2f} s in all |", flush=True)
 
 
+def program():
+    """The median seconds from fork to the end of a shell that does what an action's session does."""
+    def once():
+        child = os.posix_spawn("/bin/sh", ["sh", "-c", "eval true"], os.environ)
+        assert os.waitpid(child, 0)[1] == 0
+    return statistics.median(timed(once) for _ in range(50))
+
+
+def overhead(where, name):
+    """What an action of a chain costs beyond its program: of twice as many, so that nothing else counts."""
+    with tempfile.TemporaryDirectory(dir=where) as directory:
+        directory = pathlib.Path(directory)
+        repository(directory)
+        server = Server(directory)
+        chains = {count: f"chain{count}" for count in (20, 40)}
+        for count, chain in chains.items():
+            server.create(chain, [[f"a{n}"] for n in range(count)])
+        seconds = {count: [timed(lambda: server.run(chain)) for _ in range(2 * RUNS)] for count, chain in chains.items()}
+        server.end(signal.SIGTERM)
+        counted = server.counted()
+    own = (min(seconds[40]) - min(seconds[20])) / 20 - program()
+    middle = (statistics.median(seconds[40]) - statistics.median(seconds[20])) / 20 - program()
+    syncs = (counted["journal_syncs"] + counted["artifact_syncs"]) / ((20 + 40 + 2) * (2 * RUNS + 1))
+    print(f"| {name} | {middle * 1000:.2f} | {own * 1000:.2f} | | beyond {program() * 1000:.2f} ms of its program; "
+          f"{syncs:.1f} fsyncs an action |", flush=True)
+
+
 def history(directory):
     """What a long history costs: one action, and starts."""
     server = Server(directory, "history")
@@ -248,5 +275,8 @@ with tempfile.TemporaryDirectory() as scratch:
     runs(scratch)
     serves(scratch)
     fsyncs(scratch)
+    overhead(scratch, "serve: own overhead an action")
+    if os.path.isdir("/dev/shm"):
+        overhead("/dev/shm", "serve: own overhead an action, in memory")
     if HISTORY:
         history(scratch)

@@ -1,7 +1,7 @@
 //! The single-process host: rows become decisions, claims become running actions, publications become events.
 //!
 //! Everything in the process happens in commit order as the table's observer tells it. Nothing leaves the process (a
-//! program is started, an event published) before the table's `flush`.
+//! program is started, an event published) before the table's `flush`; a source is only read.
 
 mod inbox;
 mod publisher;

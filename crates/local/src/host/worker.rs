@@ -10,6 +10,7 @@ use control::rows::{Task, WorkRow};
 use control::stored::decode;
 use control::{Control, ControlError};
 use engine::{ActionKey, Work};
+use model::Category;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -131,7 +132,9 @@ impl Worker {
                 let (worker, row) = (self.clone(), row.clone());
                 self.tasks.spawn(async move {
                     let key = request.action.key.clone();
-                    if worker.flush().await
+                    // What a source action reads can be read again, should its claim be lost.
+                    let reads_only = request.action.action_type.category == Category::Source;
+                    if (reads_only || worker.flush().await)
                         && let Some(reply) = worker.unless_stopped(worker.runner.start(*request)).await
                     {
                         worker.report(&row, &key, reply, None).await;

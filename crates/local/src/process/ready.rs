@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -17,8 +18,13 @@ use tokio::sync::oneshot;
 use super::SUPERVISE;
 use super::orders::{READY, send_with};
 
-/// How many free supervisors are kept; others end.
-const MOST_FREE: usize = 4;
+/// How many free supervisors are kept for good.
+const KEPT: usize = 4;
+/// The most that are free: as many programs as run at a time on a small machine. Starting one costs more than all that it
+/// does for a short program, so that those that a burst needed stay for the next.
+pub(super) const MOST_FREE: usize = 64;
+/// Those beyond [`KEPT`] end when they were free for so long.
+const IDLE: Duration = Duration::from_secs(2);
 /// How often one is started that ends before it takes orders: a terminal's Ctrl-C ends one that has only begun.
 const TRIES: u32 = 3;
 
@@ -34,12 +40,15 @@ struct Pool {
 
 #[derive(Default)]
 struct State {
-    /// They wait for orders, and end when they are dropped: their socket closes.
-    free: Vec<Supervisor>,
+    /// They wait for orders, and end when they are dropped: their socket closes. Those that were free longest come first,
+    /// each with the time since when it is.
+    free: VecDeque<(Instant, Supervisor)>,
     /// Programs that wait for a supervisor.
     waiting: VecDeque<oneshot::Sender<Result<Supervisor, String>>>,
     /// Whether a thread starts supervisors.
     starting: bool,
+    /// Whether a thread ends those that are free for long.
+    thinning: bool,
 }
 
 impl fmt::Debug for SupervisorCommand {
@@ -72,7 +81,7 @@ impl SupervisorCommand {
     pub(super) async fn take(&self) -> Result<Supervisor, String> {
         let waits = {
             let mut state = self.0.state();
-            let free = state.free.pop();
+            let free = state.free.pop_back().map(|(_, free)| free);
             let waits = free.is_none().then(|| {
                 let (sender, receiver) = oneshot::channel();
                 state.waiting.push_back(sender);
@@ -138,7 +147,7 @@ impl Pool {
         }
     }
 
-    fn hand_out(&self, state: &mut State, mut supervisor: Supervisor) {
+    fn hand_out(self: &Arc<Self>, state: &mut State, mut supervisor: Supervisor) {
         while let Some(waiting) = state.waiting.pop_front() {
             match waiting.send(Ok(supervisor)) {
                 Ok(()) => return,
@@ -148,7 +157,12 @@ impl Pool {
             }
         }
         if state.free.len() < MOST_FREE {
-            state.free.push(supervisor);
+            state.free.push_back((Instant::now(), supervisor));
+        }
+        if state.free.len() > KEPT && !state.thinning {
+            state.thinning = true;
+            let pool = Arc::downgrade(self);
+            std::thread::spawn(move || thin_out(&pool));
         }
     }
 
@@ -176,6 +190,22 @@ impl Pool {
             .stderr(Stdio::null())
             .spawn()?;
         Ok((socket, Reaped(Some(child))))
+    }
+}
+
+/// Ends supervisors that nobody has needed for a while, until few are free or the pool is gone.
+fn thin_out(pool: &Weak<Pool>) {
+    loop {
+        std::thread::sleep(IDLE);
+        let Some(pool) = pool.upgrade() else { return };
+        let mut state = pool.state();
+        while state.free.len() > KEPT && state.free.front().is_some_and(|(since, _)| since.elapsed() >= IDLE) {
+            state.free.pop_front();
+        }
+        if state.free.len() <= KEPT {
+            state.thinning = false;
+            return;
+        }
     }
 }
 

@@ -11,11 +11,11 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::orders::{End, Order, Report};
-use super::ready::{Reaped, Supervisor};
+use super::ready::{MOST_FREE, Reaped, Supervisor};
 use super::{LogSink, MARKER, SupervisorCommand, record, recover};
 
 /// How many free supervisors may turn out to have died before a program is given up.
-const TRIES: u32 = 8;
+const TRIES: usize = MOST_FREE + 8;
 
 /// How long the output of a program whose supervisor has ended is still read. All writers are dead by then; only what a
 /// process of another user holds open comes later.

@@ -174,12 +174,11 @@ impl State {
         record.finish();
     }
 
-    /// Tells those who wait for transactions up to this one.
-    pub fn answer_flushes(&mut self, upto: u64, answer: &Result<(), PortFailure>) {
+    /// Tells those who wait for transactions up to this one; how many they were.
+    pub fn answer_flushes(&mut self, upto: u64, answer: &Result<(), PortFailure>) -> usize {
+        let answered = self.flushes.extract_if(.., |(wanted, _)| *wanted <= upto);
         // A caller that no longer waits is no error.
-        for (_, waiter) in self.flushes.extract_if(.., |(wanted, _)| *wanted <= upto) {
-            let _ = waiter.send(answer.clone());
-        }
+        answered.map(|(_, waiter)| drop(waiter.send(answer.clone()))).count()
     }
 
     /// Tells those who wait for room.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control::ports::PortError;
 
@@ -14,6 +14,11 @@ use super::store::Store;
 /// How long a thread waits after the disk failed before it tries again by itself. A flush that someone asks for tries
 /// at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// When so many have waited for a flush, the next one waits a little for more to share it: they are more than the disk
+/// keeps up with. Fewer are never kept waiting.
+const CROWD: usize = 4;
+/// The longest of these waits; half the time of a flush as a rule.
+const LONGEST_GATHERING: Duration = Duration::from_millis(2);
 /// So many bytes are flushed even if nobody asks.
 const EAGER_BYTES: u64 = 1024 * 1024;
 /// A larger buffer is given back after a flush.
@@ -58,6 +63,7 @@ impl Shared {
     pub fn run_journal(self: &Arc<Self>, mut journal: Journal) {
         let _stopped = Stopped(Arc::clone(self));
         let mut failed = false;
+        let mut gathering = Duration::ZERO;
         loop {
             let mut state = self.lock();
             if failed && state.flushes.is_empty() && !state.closing {
@@ -65,6 +71,11 @@ impl Shared {
             }
             while state.flushes.is_empty() && !self.has_much_to_write(&state) && !state.closing {
                 state = self.journal_wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if !gathering.is_zero() && !state.closing {
+                drop(state);
+                std::thread::sleep(gathering);
+                state = self.lock();
             }
             if self.may_rotate(&state) {
                 let mut full = std::mem::take(&mut state.recent);
@@ -78,10 +89,13 @@ impl Shared {
             let upto = state.last_commit;
             let records = std::mem::take(&mut state.pending);
             drop(state);
+            let began = Instant::now();
             let written = if records.is_empty() { Ok(()) } else { journal.append(&records) };
+            let took = began.elapsed();
             failed = written.is_err();
             let answer = written.map_err(|error| PortFailure::from(format!("the table ({error})")));
-            self.journal_written(records, upto, &answer, journal.bytes());
+            let waited = self.journal_written(records, upto, &answer, journal.bytes());
+            gathering = if waited < CROWD { Duration::ZERO } else { (took / 2).min(LONGEST_GATHERING) };
             if last {
                 // After a failure the system may not know what it wrote: the next start looks for itself.
                 let other_is_free = self.lock().frozen.is_none();
@@ -93,7 +107,14 @@ impl Shared {
         }
     }
 
-    fn journal_written(&self, mut records: Vec<u8>, upto: u64, answer: &Result<(), PortFailure>, journal_bytes: u64) {
+    /// How many had waited for it.
+    fn journal_written(
+        &self,
+        mut records: Vec<u8>,
+        upto: u64,
+        answer: &Result<(), PortFailure>,
+        journal_bytes: u64,
+    ) -> usize {
         let mut state = self.lock();
         if let Err(reason) = answer {
             tracing::error!(%reason, "the table's journal could not be written");
@@ -111,7 +132,7 @@ impl Shared {
                 state.pending = records;
             }
         }
-        state.answer_flushes(upto, answer);
+        state.answer_flushes(upto, answer)
     }
 
     /// Carries frozen layers into redb until the table closes.
