@@ -56,6 +56,21 @@ async fn contents(table: &RedbTable, pk: &str) -> BTreeMap<String, (u64, Bytes)>
     }
 }
 
+/// As a program does that a killed process was starting: for a moment it has all files of that process open.
+#[test]
+fn files_that_are_locked_for_a_moment_are_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let held = std::fs::File::open(directory.path().join("table.journal-0")).unwrap();
+    held.try_lock().unwrap();
+    let held = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        drop(held);
+    });
+    drop(open(directory.path()));
+    held.join().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_the_contract() {
     for journal_bytes in [Options::default().journal_bytes, 2_000] {

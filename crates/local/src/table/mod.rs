@@ -21,6 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use control::limits::{MAX_PAGE_BYTES, check_key, check_query, check_transaction};
@@ -120,6 +121,28 @@ impl OpenError {
     }
 }
 
+/// How long files that are in use are waited for. A program that a killed process was just about to start has its files
+/// open, and so locked, until it becomes that program.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often they are tried meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+fn open_files(directory: &Path, path: &Path, cache_bytes: usize) -> Result<(Journal, (Store, u64)), OpenError> {
+    let journal = Journal::open(directory).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse { directory: directory.into() },
+        _ => OpenError::io(directory, error),
+    })?;
+    let is_new = std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
+    create_private(path).map_err(|source| OpenError::io(path, source))?;
+    if is_new {
+        // The names of new files must survive a power failure like their content.
+        File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|source| OpenError::io(directory, source))?;
+    }
+    Ok((journal, Store::open(path, cache_bytes)?))
+}
+
 /// The table in a data directory. One process at a time.
 pub struct RedbTable {
     shared: Arc<Shared>,
@@ -134,7 +157,7 @@ impl std::fmt::Debug for RedbTable {
 
 impl RedbTable {
     /// Opens or creates the table in a directory, which is created where missing; files are for their owner only
-    /// (0600). Blocks for some milliseconds.
+    /// (0600). Blocks for some milliseconds; for a second when another process has it open.
     ///
     /// # Errors
     /// [`OpenError`], naming the directory or file.
@@ -144,20 +167,14 @@ impl RedbTable {
             .mode(0o700)
             .create(directory)
             .map_err(|source| OpenError::io(directory, source))?;
-        let mut journal = Journal::open(directory).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => OpenError::InUse { directory: directory.into() },
-            _ => OpenError::io(directory, error),
-        })?;
         let path = directory.join("table.redb");
-        let is_new = std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
-        create_private(&path).map_err(|source| OpenError::io(&path, source))?;
-        if is_new {
-            // The names of new files must survive a power failure like their content.
-            File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|source| OpenError::io(directory, source))?;
-        }
-        let (store, checkpoint) = Store::open(&path, options.cache_bytes)?;
+        let began = Instant::now();
+        let (mut journal, (store, checkpoint)) = loop {
+            match open_files(directory, &path, options.cache_bytes) {
+                Err(OpenError::InUse { .. }) if began.elapsed() < PATIENCE => thread::sleep(LOOK_EVERY),
+                opened => break opened?,
+            }
+        };
         let recovered = journal.recover(checkpoint).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => OpenError::Failed { path: directory.into(), reason: error.to_string() },
             _ => OpenError::io(directory, error),
