@@ -53,6 +53,13 @@ fn a_signed_push_starts_what_its_filters_pass() {
 }
 
 #[test]
+fn messages_that_come_twice_late_forged_poisoned_or_never_change_nothing() {
+    let messages =
+        ["messages_repeated_and_reordered", "messages_forged", "events_poisoned", "an_event_that_never_comes"];
+    scenarios("faults.py", &messages);
+}
+
+#[test]
 fn boto3_reaches_the_stack_through_the_proxy() {
     scenarios("proxy.py", &["boto3_in_either_protocol"]);
 }
