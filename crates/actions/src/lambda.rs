@@ -7,16 +7,16 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use control::jobs::function_event;
 use control::ports::{ActionReply, ActionRequest};
-use engine::{ArtifactLocation, Started};
+use engine::Started;
 use model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::configuration::{Settings, arn, console, partition, region};
+use crate::configuration::{Settings, arn, console, region};
 use crate::fault::{Access, Fault};
 use crate::polling;
 use crate::ports::JobNews;
 use crate::registry::Provider;
-use crate::roles::Session;
+use crate::roles::{Session, artifact_credentials};
 use crate::runner::{Guarantee, ProviderParts};
 
 /// How long a function may be silent (semantics 8).
@@ -102,7 +102,7 @@ async fn invoke(parts: &ProviderParts, request: &ActionRequest, continuation: Op
     let name = Settings(request).required("FunctionName")?;
     let session = Session::of(request);
     let config = parts.roles.config(&session).await?;
-    let credentials = parts.roles.limited(&session, &policy(request).to_string()).await?;
+    let credentials = artifact_credentials(&*parts.roles, request).await?;
     let event = event(request, &credentials, continuation);
     // The SDK would repeat what nobody knows the outcome of.
     let config = aws_sdk_lambda::config::Builder::from(&config).retry_config(RetryConfig::disabled()).build();
@@ -137,45 +137,6 @@ fn event(request: &ActionRequest, credentials: &Credentials, continuation: Optio
         "sessionToken": credentials.session_token().unwrap_or_default(),
     });
     function_event(request, &job_id(request), credentials, continuation)
-}
-
-/// What the job's credentials allow: to read its inputs and to write its outputs.
-fn policy(request: &ActionRequest) -> Value {
-    let part = partition(region(request));
-    let objects = |artifacts: &[ArtifactLocation]| {
-        let of = |artifact: &ArtifactLocation| format!("arn:{part}:s3:::{}/{}", artifact.bucket, artifact.key);
-        artifacts.iter().map(of).collect::<Vec<_>>()
-    };
-    let allow = |actions: Value, resources: Value| json!({"Effect": "Allow", "Action": actions, "Resource": resources});
-    let (inputs, outputs) = (objects(&request.action.inputs), objects(&request.action.outputs));
-    let mut statements = Vec::new();
-    if !inputs.is_empty() {
-        statements.push(allow(json!(["s3:GetObject", "s3:GetObjectVersion"]), json!(inputs)));
-    }
-    if !outputs.is_empty() {
-        statements.push(allow(json!(["s3:PutObject"]), json!(outputs)));
-    }
-    match &request.encryption_key {
-        Some(key) if !statements.is_empty() => {
-            let verbs = json!(["kms:Decrypt", "kms:GenerateDataKey"]);
-            statements.push(allow(verbs, json!(key_arn(request, key))));
-        }
-        Some(_) | None => {}
-    }
-    if statements.is_empty() {
-        // A session without a policy of its own would have all of the role's rights.
-        statements.push(json!({"Effect": "Deny", "Action": "*", "Resource": "*"}));
-    }
-    json!({"Version": "2012-10-17", "Statement": statements})
-}
-
-/// A policy names a key by its ARN alone; which one an alias means is not known here.
-fn key_arn(request: &ActionRequest, key: &str) -> String {
-    match key {
-        arn if arn.starts_with("arn:") && arn.contains(":key/") => arn.to_owned(),
-        alias if alias.contains("alias/") => arn(request, "kms", "key/*"),
-        id => arn(request, "kms", &format!("key/{id}")),
-    }
 }
 
 #[cfg(test)]

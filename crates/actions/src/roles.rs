@@ -1,6 +1,7 @@
 //! Under which role a provider is called: the action's, assumed from the stack's service role, with the pipeline's ARN as
 //! external id and session tags that name pipeline, stage and action.
 
+mod artifacts;
 mod sts;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::configuration::{pipeline_arn, region};
 
+pub use artifacts::artifact_credentials;
 pub use sts::StsRoles;
 
 /// As whom, for whom and where calls are made.

@@ -3,6 +3,7 @@
 //! A call that changes something is recorded by the change's own commit; one that is refused at once, though no more
 //! than some a second of one principal. Reads are recorded only when asked for, in batches.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +46,8 @@ pub struct Audit {
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Record>,
+    /// Each with the control plane of its region.
+    waiting: Vec<(Control, Record)>,
     /// Reads that were not recorded since the last batch.
     dropped: u64,
     /// Refused calls that were not recorded since the last one that was.
@@ -84,7 +86,7 @@ impl Audit {
         match error {
             Some(error) => self.refused(control, call, error).await,
             None if call.made.load(Ordering::Acquire) => {}
-            None if is_read(&call.operation) => self.read(control, call).await,
+            None if is_read(&call.operation) => self.read(call).await,
             None => put(control, &[call.record(call.content(None, None))]).await,
         }
         self.expire(control, call.at).await;
@@ -107,7 +109,7 @@ impl Audit {
         put(control, &[call.record(content)]).await;
     }
 
-    async fn read(&self, control: &Control, call: &CallRecord) {
+    async fn read(&self, call: &CallRecord) {
         if !self.reads {
             return;
         }
@@ -121,16 +123,16 @@ impl Audit {
             if state.dropped > 0 {
                 content["additionalEventData"] = json!({ "droppedReads": std::mem::take(&mut state.dropped) });
             }
-            state.waiting.push(call.record(content));
+            state.waiting.push((call.control.clone(), call.record(content)));
             if state.waiting.len() < BATCH { Vec::new() } else { std::mem::take(&mut state.waiting) }
         };
-        put(control, &batch).await;
+        put_each(batch).await;
     }
 
     /// Writes what waits: for a host that ends.
-    pub async fn flush(&self, control: &Control) {
+    pub async fn flush(&self) {
         let waiting = std::mem::take(&mut self.state().waiting);
-        put(control, &waiting).await;
+        put_each(waiting).await;
     }
 
     /// Old records are removed by the first call of a day.
@@ -145,6 +147,18 @@ impl Audit {
             Ok(removed) => tracing::info!(removed, "old records of calls were removed"),
             Err(error) => tracing::warn!(%error, "old records of calls could not be removed"),
         }
+    }
+}
+
+/// Records of reads, each in its region.
+async fn put_each(waiting: Vec<(Control, Record)>) {
+    let mut by_region: BTreeMap<String, (Control, Vec<Record>)> = BTreeMap::new();
+    for (control, record) in waiting {
+        let region = control.place().region.clone();
+        by_region.entry(region).or_insert_with(|| (control, Vec::new())).1.push(record);
+    }
+    for (control, records) in by_region.values() {
+        put(control, records).await;
     }
 }
 

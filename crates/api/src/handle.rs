@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use control::ports::Clock;
-use control::rows::PipelineRef;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::approval::{Approvals, link};
+use crate::approval::Approvals;
 use crate::audit::{CallRecord, is_read};
 use crate::body::Body;
 use crate::error::ApiError;
@@ -30,6 +29,9 @@ use crate::webhooks;
 pub const SERVICE: &str = "codepipeline";
 /// The largest request, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 5 * 1024 * 1024;
+
+/// What whoever decides by a link is told where policies forbid it meanwhile.
+pub const RESTRICTED: &str = "who may approve here was restricted after this link was made";
 
 /// Everything that answers requests.
 pub struct Api {
@@ -71,8 +73,8 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
         return plain(403, "requests from web pages elsewhere are refused");
     }
     if let Some(token) = token {
-        if parts.method == Method::POST && !may_decide(api, token).await {
-            return plain(403, "who may approve here was restricted after this link was made");
+        if parts.method == Method::POST && !api.guard.policies.permit_decision(&*api.regions, token).await {
+            return plain(403, RESTRICTED);
         }
         return api.approvals.serve(&parts, token, &body, peer.ip(), api.clock.now()).await;
     }
@@ -98,19 +100,6 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
         ("/healthz" | "/events", _) => not_allowed("GET"),
         _ => plain(404, "there is nothing here"),
     }
-}
-
-/// Whether policies let a link's approval be decided by links. What is no link is told by the approval pages themselves.
-async fn may_decide(api: &Api, token: &str) -> bool {
-    if api.guard.policies.is_empty() {
-        return true;
-    }
-    let Some(link) = link::parse(token).map(|unverified| unverified.link) else { return true };
-    let Some(control) = api.regions.control(&link.region) else { return true };
-    let pipeline = PipelineRef { id: link.pipeline_id, name: "".into() };
-    let Ok(Some(action)) = control.action(&pipeline, &link.action_key()).await else { return true };
-    let pipeline = PipelineRef { name: action.pipeline.clone(), ..pipeline };
-    api.guard.policies.permit_link(&control, &pipeline, &action).await.unwrap_or(false)
 }
 
 /// One call of an operation.

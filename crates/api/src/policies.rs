@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
@@ -17,8 +18,10 @@ use engine::ActionExecution;
 use model::Pipeline;
 use serde_json::json;
 
+use crate::approval::link;
 use crate::error::ApiError;
 use crate::operations::Call;
+use crate::regions::Regions;
 
 mod resource;
 pub mod schema;
@@ -47,7 +50,7 @@ pub enum PolicyError {
 /// Who may do what.
 #[derive(Default)]
 pub struct Policies {
-    loaded: Option<Loaded>,
+    loaded: RwLock<Option<Arc<Loaded>>>,
 }
 
 struct Loaded {
@@ -101,17 +104,27 @@ impl Policies {
         if !checked.validation_passed() {
             return Err(lines(checked.validation_errors().map(ToString::to_string).collect()));
         }
-        Ok(Self { loaded: Some(Loaded { policies, schema, authorizer: Authorizer::new() }) })
+        let loaded = Loaded { policies, schema, authorizer: Authorizer::new() };
+        Ok(Self { loaded: RwLock::new(Some(Arc::new(loaded))) })
+    }
+
+    fn loaded(&self) -> Option<Arc<Loaded>> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these hold instead, wherever these policies are shared.
+    pub fn replace(&self, newer: Self) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = newer.loaded();
     }
 
     /// Whether there are any.
     pub fn is_empty(&self) -> bool {
-        self.loaded.is_none()
+        self.loaded().is_none()
     }
 
     /// Whether the asker may do this with this. `starter` is who started the execution that an approval is of.
     pub fn permit(&self, asker: Asker<'_>, action: &str, resource: &Resource, starter: Option<&str>) -> bool {
-        match &self.loaded {
+        match self.loaded() {
             None => asker.arn == LINK || is_of_account(asker),
             Some(loaded) => loaded.permit(asker, action, resource, starter).unwrap_or(false),
         }
@@ -161,7 +174,7 @@ impl Policies {
     /// # Errors
     ///
     /// The execution cannot be read.
-    pub(crate) async fn permit_link(
+    pub async fn permit_link(
         &self,
         control: &Control,
         pipeline: &PipelineRef,
@@ -181,6 +194,20 @@ impl Policies {
             self.permit(asker, &schema::action(APPROVE, false), &resource, Some(&starter))
         };
         Ok(may(LINK) && may(&starter))
+    }
+
+    /// Whether the approval of a link may be decided by it: who may approve can have been restricted after the link was
+    /// made. What is no link is told by the approval pages themselves.
+    pub async fn permit_decision(&self, regions: &dyn Regions, token: &str) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let Some(link) = link::parse(token).map(|unverified| unverified.link) else { return true };
+        let Some(control) = regions.control(&link.region) else { return true };
+        let pipeline = PipelineRef { id: link.pipeline_id, name: "".into() };
+        let Ok(Some(action)) = control.action(&pipeline, &link.action_key()).await else { return true };
+        let pipeline = PipelineRef { name: action.pipeline.clone(), ..pipeline };
+        self.permit_link(&control, &pipeline, &action).await.unwrap_or(false)
     }
 }
 

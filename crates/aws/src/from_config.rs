@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 
-use crate::{DynamoTable, EventBridgeBus, KmsLinkKeys, StepFunctionsDrivers};
+use crate::{DynamoTable, EventBridgeBus, KmsLinkKeys, KmsSealer, StepFunctionsDrivers};
 
 impl DynamoTable {
     /// The table of this name.
@@ -31,5 +31,12 @@ impl KmsLinkKeys {
         let mut keys = keys.split(',').map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
         let current = keys.next().unwrap_or_default();
         Self::new(aws_sdk_kms::Client::new(config), current, keys)
+    }
+}
+
+impl KmsSealer {
+    /// With this key.
+    pub fn from_config(config: &SdkConfig, key: &str) -> Self {
+        Self::new(aws_sdk_kms::Client::new(config), key)
     }
 }

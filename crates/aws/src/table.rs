@@ -14,7 +14,7 @@
 //! | a pipeline by name; list pipelines | get; query | `A/R/names` | name; all |
 //! | current version, tombstone | get | `A/R/p/P` | `p` |
 //! | next ordinal, live executions | get | `A/R/p/P` | `a` |
-//! | a version's header, stage, declaration (immutable) | get | `A/R/p/P` | `h#VERSION`, `s#VERSION#STAGE`, `d#VERSION` |
+//! | a version's header, stage, declaration (immutable) | get | `A/R/p/P` | `h#VERSION`, `s#VERSION#STAGE`, `d#VERSION`, `e#VERSION#STAGE` |
 //! | newest source order of an action and ref | get | `A/R/p/P` | `f#ACTION#REF` |
 //! | a stage's lane, holds, waiters | get | `A/R/p/P` | `l#STAGE` |
 //! | an execution | get | `A/R/p/P` | `x#X` |

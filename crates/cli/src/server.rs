@@ -96,12 +96,13 @@ impl Server {
         &self.api
     }
 
-    /// Takes no more requests and lets those in progress finish.
+    /// Takes no more requests, lets those in progress finish, and writes what is still to be recorded of them.
     pub async fn close(self) {
         self.shutdown.cancel();
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server broke");
         }
+        self.api.guard.audit.flush().await;
     }
 }
 

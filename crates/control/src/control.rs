@@ -10,6 +10,7 @@ use crate::keys::Place;
 use crate::load::{Cache, Loaded, Loader};
 use crate::ports::{Clock, Entropy, PortError, Table, Write};
 use crate::rows::{PipelineRef, PublicationRow, WorkRow};
+use crate::sealing::Sealer;
 use crate::sources::Detection;
 
 /// How often a decision is made anew after a conflict.
@@ -49,6 +50,8 @@ pub struct Ports {
     pub entropy: Arc<dyn Entropy>,
     /// What follows commits.
     pub handoff: Arc<dyn Handoff>,
+    /// Seals the secrets of declarations, where the host may.
+    pub sealer: Option<Arc<dyn Sealer>>,
 }
 
 /// Why a use case did not do what it was asked.

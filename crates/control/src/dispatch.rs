@@ -38,6 +38,8 @@ struct Prepared {
     role_arn: String,
     encryption_key: Option<String>,
     error: Option<Outcome>,
+    /// The configuration keys whose values were sealed.
+    secret_keys: Vec<String>,
 }
 
 impl Control {
@@ -157,6 +159,13 @@ impl Control {
         };
         let header = self.header(pipeline.id, execution.version).await?;
         let mut error = None;
+        let mut secret_keys = Vec::new();
+        if !action.is_rule() {
+            match self.open_secrets(pipeline.id, execution.version, &key.stage, &mut declaration).await? {
+                Ok(opened) => secret_keys = opened,
+                Err(message) => error = Some(Outcome::failed("ConfigurationError", message)),
+            }
+        }
         let producing = execution.rollback_target.unwrap_or(execution.id);
         let mut inputs = Vec::new();
         for input in &declaration.input_artifacts {
@@ -187,6 +196,7 @@ impl Control {
             encryption_key: store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone()),
             declaration,
             error,
+            secret_keys,
         })
     }
 
@@ -314,6 +324,9 @@ impl Control {
         if !prepared.declaration.configuration.is_empty() {
             let mut configuration = prepared.declaration.configuration.clone();
             model::action_types::mask_secrets(&prepared.declaration.action_type_id, &mut configuration);
+            for key in &prepared.secret_keys {
+                configuration.insert(key.clone(), model::action_types::MASK.to_owned());
+            }
             let key = Key { pk: pk.clone(), sk: keys::configuration_sk(&action.key) };
             writes.push(Write::Put { key, revision: 1, body: encode(&configuration)?, condition: Condition::Always });
         }

@@ -6,6 +6,7 @@
 //! whoever takes it changes it, so that nobody else's nonce holds any more.
 
 use engine::{ActionExecution, ActionKey};
+use model::action_types::is_secret_key;
 use model::{ActionStatus, ActionTypeId, Category, Owner, Seed, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -213,7 +214,7 @@ impl Control {
         declaration: &model::Action,
     ) -> Result<Option<(String, String)>, ControlError> {
         let Some(known) = self.custom_action_type(id).await? else { return Ok(None) };
-        let Some(key) = known.queryable() else { return Ok(None) };
+        let Some(key) = known.queryable().filter(|key| !is_secret_key(id, key)) else { return Ok(None) };
         let fits = |value: &&String| {
             (1..=MAX_QUERYABLE).contains(&value.len())
                 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')

@@ -302,6 +302,11 @@ pub fn declaration_sk(version: Version) -> String {
     format!("d#{version:010}")
 }
 
+/// The sealed secrets of a version's stage.
+pub fn sealed_sk(version: Version, stage: &StageName) -> String {
+    format!("e#{version:010}#{stage}")
+}
+
 /// A client request token's start.
 pub fn start_token_sk(token: &str) -> String {
     format!("k#{token}")

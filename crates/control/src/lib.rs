@@ -23,6 +23,7 @@ pub mod pipelines;
 pub mod ports;
 pub mod revisions;
 pub mod rows;
+pub mod sealing;
 pub mod sources;
 pub mod stored;
 pub mod tags;

@@ -62,13 +62,13 @@ impl Control {
         declaration: Pipeline,
         tags: &StringMap,
     ) -> Result<StoredPipeline, ControlError> {
-        let declaration = without_secrets(declaration, None)?;
         let event_seed = self.event(What::Command(Command::Delete));
         let id = PipelineId(event_seed.seed.id("pipeline"));
         let pipeline = PipelineRef { id, name: declaration.name.clone() };
         if self.name_item(&pipeline.name).await?.is_some() {
             return Err(Refusal::PipelineNameInUse.into());
         }
+        let (declaration, sealed) = self.seal_secrets(id, 1, declaration, None).await?;
         let item = name_item(id, &declaration, 1, event_seed.at, event_seed.at);
         let sources = self.source_writes(&pipeline, None, Some(&declaration), event_seed.at).await?;
         let mut extra = vec![
@@ -80,6 +80,7 @@ impl Control {
             },
             self.declaration_write(id, &declaration, 1)?,
         ];
+        extra.extend(sealed);
         extra.extend(self.new_pipeline_tags(id, tags)?);
         extra.extend(sources.writes.iter().cloned());
         let create = Create { id, declaration: Box::new(declaration.clone()) };
@@ -107,9 +108,10 @@ impl Control {
         for _ in 0..8 {
             let (known, revision) = self.name_item(&declaration.name).await?.ok_or(Refusal::PipelineNotFound)?;
             let before = self.declaration(known.id, known.version).await?;
-            let declaration = without_secrets(declaration.clone(), before.as_ref())?;
-            let pipeline = PipelineRef { id: known.id, name: declaration.name.clone() };
             let version = known.version + 1;
+            let sealed = self.seal_secrets(known.id, version, declaration.clone(), before.as_ref()).await?;
+            let (declaration, sealed) = sealed;
+            let pipeline = PipelineRef { id: known.id, name: declaration.name.clone() };
             let event = self.event(What::Command(Command::Update(Box::new(declaration.clone()))));
             let item = name_item(known.id, &declaration, version, known.created_at, event.at);
             let sources = self.source_writes(&pipeline, before.as_ref(), Some(&declaration), event.at).await?;
@@ -122,6 +124,7 @@ impl Control {
                 },
                 self.declaration_write(known.id, &declaration, version)?,
             ];
+            extra.extend(sealed);
             extra.extend(sources.writes.iter().cloned());
             let prepared = match self.round(&pipeline, &event, 0, None, &extra).await? {
                 crate::control::Round::Commit(prepared, _) => prepared,
@@ -272,27 +275,4 @@ fn stored(declaration: Pipeline, item: &NameItem, version: Version) -> StoredPip
         created_at: item.created_at,
         updated_at: item.updated_at,
     }
-}
-
-/// The declaration with `****` for every secret: no stand-in on one machine needs one, and none may lie in items. `****`
-/// itself may only stand where an action of the version before has that secret (semantics.md 14).
-fn without_secrets(mut declaration: Pipeline, before: Option<&Pipeline>) -> Result<Pipeline, Refusal> {
-    for (stage, action) in declaration.actions() {
-        let masked = |(key, value): (&String, &String)| {
-            let secret = model::action_types::is_secret_key(&action.action_type_id, key);
-            (secret && value == model::action_types::MASK).then(|| key.clone())
-        };
-        let known = before.is_some_and(|before| {
-            before.actions().any(|(other, earlier)| other.name == stage.name && earlier.name == action.name)
-        });
-        if let Some(key) = action.configuration.iter().find_map(masked).filter(|_| !known) {
-            return Err(Refusal::Invalid(format!(
-                "Action configuration for the new action \"{}\" contains an invalid configuration for the secret property \
-                 \"{key}\". \"****\" may be used in secret properties only when updating an existing action.",
-                action.name
-            )));
-        }
-    }
-    model::action_types::mask_pipeline(&mut declaration);
-    Ok(declaration)
 }

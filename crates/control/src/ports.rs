@@ -206,8 +206,8 @@ pub trait Entropy: Send + Sync {
     fn seed(&self) -> Seed;
 }
 
-/// An action to run, with everything resolved.
-#[derive(Clone, Debug, PartialEq)]
+/// An action to run, with everything resolved. Its `Debug` does not show the configuration, in which secrets are.
+#[derive(Clone, PartialEq)]
 pub struct ActionRequest {
     /// The pipeline.
     pub pipeline: PipelineName,
@@ -236,6 +236,13 @@ pub struct ActionRequest {
     pub input_revisions: StringMap,
     /// When it began to wait at its provider, for polls.
     pub external_id: Option<String>,
+}
+
+impl std::fmt::Debug for ActionRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fields = (&self.pipeline, &self.execution, &self.action);
+        f.debug_tuple("ActionRequest").field(&fields.0).field(&fields.1).field(&fields.2).finish_non_exhaustive()
+    }
 }
 
 /// How far a provider came.

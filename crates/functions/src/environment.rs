@@ -22,6 +22,10 @@ pub mod names {
     pub const APPROVAL_URL: &str = "PENSTOCK_APPROVAL_URL";
     /// The KMS keys of approval links, comma-separated; new links are signed with the first.
     pub const LINK_KEYS: &str = "PENSTOCK_LINK_KEYS";
+    /// The KMS key that seals the secrets of declarations.
+    pub const SECRET_KEY: &str = "PENSTOCK_SECRET_KEY";
+    /// The object with the policies that say who may do what, as `BUCKET/KEY`.
+    pub const POLICY_OBJECT: &str = "PENSTOCK_POLICY_OBJECT";
     /// The function that rules of sources invoke.
     pub const TRIGGER_INTAKE: &str = "PENSTOCK_TRIGGER_INTAKE_ARN";
     /// The queue of what could not be handed on.

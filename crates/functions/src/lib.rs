@@ -8,6 +8,7 @@ pub mod measuring;
 pub mod metrics;
 pub mod permissions;
 pub mod plane;
+pub mod policies;
 pub mod providers;
 pub mod run;
 pub mod url;

@@ -86,6 +86,18 @@ pub const EXPIRE_ARTIFACTS: Capability = Capability {
         ("put_object_tagging", &["s3:PutObjectTagging"]),
     ],
 };
+/// Sealing the secrets of declarations.
+pub const SEAL: Capability =
+    Capability { sid: "Seal", source: "crates/aws/src/sealer.rs", calls: &[("encrypt", &["kms:Encrypt"])] };
+/// Opening the secrets of declarations.
+pub const UNSEAL: Capability =
+    Capability { sid: "Unseal", source: "crates/aws/src/sealer.rs", calls: &[("decrypt", &["kms:Decrypt"])] };
+/// Reading the policies that say who may do what.
+pub const POLICIES: Capability = Capability {
+    sid: "Policies",
+    source: "crates/aws/src/policy_object.rs",
+    calls: &[("get_object", &["s3:GetObject"])],
+};
 /// Acting as the stack's service role, from which the roles of pipelines and actions are assumed.
 pub const ROLES: Capability = Capability {
     sid: "Roles",
@@ -105,10 +117,12 @@ pub const BY_LAMBDA: &[(&str, &[&str])] = &[
 /// What a function can do.
 pub fn of(function: &str) -> Vec<Capability> {
     let own: &[Capability] = match function {
-        "approval-callback" => &[CHECK_LINKS],
-        "dispatch-action" => &[ROLES, SIGN_LINKS, READ_SECRETS],
+        "approval-callback" => &[CHECK_LINKS, POLICIES],
+        "dispatch-action" => &[ROLES, SIGN_LINKS, READ_SECRETS, UNSEAL, POLICIES],
         "poll-sources" => &[ROLES, READ_SECRETS],
-        "serve-api" => &[SIGN_LINKS, SOURCE_RULES, LIST_RULES, READ_SECRETS, KEEP_SECRETS],
+        "serve-api" => {
+            &[SIGN_LINKS, SOURCE_RULES, LIST_RULES, READ_SECRETS, KEEP_SECRETS, SEAL, UNSEAL, ROLES, POLICIES]
+        }
         "sweep" => &[SOURCE_RULES, LIST_RULES, EXPIRE_ARTIFACTS],
         "trigger-intake" => &[READ_SECRETS],
         _ => &[],

@@ -3,12 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use aws::{
-    DynamoTable, EventBridgeBus, EventBridgeRules, SecretsManagerVault, StepFunctionsDrivers, SystemClock,
+    DynamoTable, EventBridgeBus, EventBridgeRules, KmsSealer, SecretsManagerVault, StepFunctionsDrivers, SystemClock,
     SystemEntropy,
 };
 use aws_config::SdkConfig;
 use control::handoff::{Outbox, Sender};
 use control::keys::Place;
+use control::sealing::Sealer;
 use control::sources::{DEFAULT_RULE_QUOTA, Detection, Rules};
 use control::{Control, Ports};
 
@@ -23,6 +24,9 @@ pub fn sender(environment: &Environment, config: &SdkConfig) -> Sender {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         handoff: Arc::new(Measuring { outbox: outbox.clone(), stack: environment.get(names::STACK).into() }),
+        sealer: environment
+            .find(names::SECRET_KEY)
+            .map(|key| -> Arc<dyn Sealer> { Arc::new(KmsSealer::from_config(config, key)) }),
     };
     let place =
         Place { account: environment.get(names::ACCOUNT).into(), region: environment.get(names::REGION).into() };

@@ -8,44 +8,57 @@ use actions::ports::{
     ApprovalLink, ApprovalLinks, Connection, ConnectionTokens, GitHost, JobNews, Jobs, PipelineStart, PipelineStarter,
     Secret, StartError,
 };
-use actions::roles::StsRoles;
+use actions::roles::{RoleError, Roles, StsRoles, artifact_credentials};
 use actions::runner::{ProviderParts, ProviderRunner};
 use actions::web::Web;
+use api::ApiError;
 use api::approval::link::{self, Link, LinkKeys};
+use api::means::{ArtifactCredentials, SessionCredentials};
 use async_trait::async_trait;
 use aws::{KmsLinkKeys, SystemClock};
 use aws_config::SdkConfig;
 use control::connections::Provider;
 use control::jobs::JobError;
 use control::ports::{ActionRequest, PortError};
+use control::rows::PipelineRef;
 use control::{Control, ControlError};
 use engine::{Refusal, SourceOverride, Start, TriggerDetail};
 use model::{ExecutionId, ExecutionStatus, Timestamp, TriggerType};
 
 use crate::environment::{Environment, names};
+use crate::policies::StackPolicies;
 
 /// The providers of a stack.
 pub fn runner(environment: &Environment, config: &SdkConfig, control: &Control) -> ProviderRunner {
     let clock = Arc::new(SystemClock);
-    let service_role = environment.find(names::SERVICE_ROLE).map(str::to_owned);
     let keys = KmsLinkKeys::from_config(config, environment.get(names::LINK_KEYS));
     let own = Arc::new(Own(control.clone()));
     ProviderRunner::new(ProviderParts {
-        roles: Arc::new(StsRoles::new(config.clone(), service_role, clock.clone())),
+        roles: Arc::new(roles(environment, config)),
         clock,
         connections: own.clone(),
-        approvals: Arc::new(Links { keys: Arc::new(keys), base: environment.get(names::APPROVAL_URL).into() }),
+        approvals: Arc::new(Links {
+            keys: Arc::new(keys),
+            base: environment.get(names::APPROVAL_URL).into(),
+            policies: StackPolicies::from_environment(environment, config),
+            control: control.clone(),
+        }),
         pipelines: own.clone(),
         jobs: own,
         web: Web::new(),
     })
 }
 
+/// Roles by STS, assumed from the stack's service role.
+pub fn roles(environment: &Environment, config: &SdkConfig) -> StsRoles {
+    let service_role = environment.find(names::SERVICE_ROLE).map(str::to_owned);
+    StsRoles::new(config.clone(), service_role, Arc::new(SystemClock))
+}
+
 /// The heads of sources.
 pub fn heads(environment: &Environment, config: &SdkConfig, control: &Control) -> ProviderHeads {
-    let service_role = environment.find(names::SERVICE_ROLE).map(str::to_owned);
     ProviderHeads {
-        roles: Arc::new(StsRoles::new(config.clone(), service_role, Arc::new(SystemClock))),
+        roles: Arc::new(roles(environment, config)),
         connections: Arc::new(Own(control.clone())),
         web: Web::new(),
         account: control.place().account.clone(),
@@ -60,15 +73,49 @@ pub fn with_files(control: Control) -> Control {
 }
 
 /// Signed links to approvals.
-struct Links {
-    keys: Arc<dyn LinkKeys>,
-    base: String,
+pub struct Links {
+    /// What signs them.
+    pub keys: Arc<dyn LinkKeys>,
+    /// What they begin with.
+    pub base: String,
+    /// Who may approve: where that is restricted there are no links.
+    pub policies: StackPolicies,
+    /// Where the executions are, whose starter may be the one who must not approve.
+    pub control: Control,
+}
+
+/// Credentials for job workers, by STS.
+pub struct JobCredentials(pub Arc<dyn Roles>);
+
+#[async_trait]
+impl ArtifactCredentials for JobCredentials {
+    async fn mint(&self, request: &ActionRequest) -> Result<Option<SessionCredentials>, ApiError> {
+        let minted = artifact_credentials(&*self.0, request).await.map_err(|error| match error {
+            RoleError::Unavailable(why) => {
+                tracing::error!(why, "no credentials for a job's artifacts");
+                ApiError::internal()
+            }
+            RoleError::Denied { .. } | RoleError::Invalid(_) => ApiError::invalid(error.to_string()),
+        })?;
+        Ok(Some(SessionCredentials {
+            access_key_id: minted.access_key_id().to_owned(),
+            secret_access_key: api::secret::Secret::new(minted.secret_access_key()),
+            session_token: api::secret::Secret::new(minted.session_token().unwrap_or_default()),
+        }))
+    }
 }
 
 #[async_trait]
 impl ApprovalLinks for Links {
     async fn link(&self, request: &ActionRequest, recipient: &str) -> Result<ApprovalLink, PortError> {
         let action = &request.action;
+        let pipeline = PipelineRef { id: request.pipeline_id, name: request.pipeline.clone() };
+        let unavailable = |error: &dyn std::fmt::Display| PortError::Unavailable(error.to_string());
+        let policies = self.policies.current().await.map_err(|error| unavailable(&error))?;
+        let is_free = policies.permit_link(&self.control, &pipeline, action).await;
+        if !is_free.map_err(|error| unavailable(&error.message))? {
+            return Ok(ApprovalLink { review: None, console: None });
+        }
         let recipient = recipient.chars().take(link::MAX_RECIPIENT_BYTES / 4).collect();
         let (region, since, key) = (&request.region, action.started_at, self.keys.current());
         let link = Link::to(action, request.pipeline_id, region, recipient, since, key);

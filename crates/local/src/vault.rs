@@ -8,8 +8,11 @@ use async_trait::async_trait;
 use control::connections::Vault;
 use control::ports::PortError;
 
+mod sealing;
 #[cfg(test)]
 mod tests;
+
+pub use sealing::KeySealer;
 
 /// Secrets as files, mode 0600, in directories of mode 0700.
 #[derive(Clone, Debug)]

@@ -97,3 +97,68 @@ async fn a_chain_runs_to_its_end_and_its_events_come_once_and_in_order() {
     assert_eq!(seen, expected);
     host.close().await.unwrap();
 }
+
+/// Every file below a directory.
+fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Remembers what secret it was handed.
+struct Listening(Arc<std::sync::Mutex<Vec<String>>>);
+
+#[async_trait]
+impl ActionRunner for Listening {
+    async fn start(&self, request: ActionRequest) -> ActionReply {
+        assert!(!format!("{request:?}").contains("tok-5f1e9c"), "a request is not shown with its secrets");
+        self.0.lock().unwrap().extend(request.declaration.configuration.get("OAuthToken").cloned());
+        let outcome = Outcome { outputs: request.action.outputs.clone(), ..Outcome::default() };
+        ActionReply::Ended(Box::new(outcome))
+    }
+
+    async fn poll(&self, request: ActionRequest) -> ActionReply {
+        self.start(request).await
+    }
+
+    async fn end(&self, _: &ActionKey) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_reaches_its_provider_and_no_file() {
+    let data = tempfile::tempdir().unwrap();
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut pipeline = chain("secretive", 1);
+    pipeline.stages[0].actions[0] =
+        serde_json::from_value(json!({"name": "Source", "outputArtifacts": [{"name": "Src"}],
+        "actionTypeId": {"category": "Source", "owner": "ThirdParty", "provider": "GitHub", "version": "1"},
+        "configuration": {"Owner": "o", "Repo": "r", "Branch": "main", "OAuthToken": "tok-5f1e9c"}}))
+        .unwrap();
+    // The second host is a process that knows the key from its file only.
+    for start_again in [false, true] {
+        let runner = Arc::new(Listening(heard.clone()));
+        let host = Host::open_with(options(data.path()), |_| runner).await.unwrap();
+        let mut events = host.events();
+        if !start_again {
+            host.control().create_pipeline(pipeline.clone()).await.unwrap();
+        }
+        host.control().start_pipeline_execution(&pipeline.name, start(), None).await.unwrap();
+        loop {
+            let event = tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap();
+            assert!(!event.envelope.to_string().contains("tok-5f1e9c"));
+            let kind = &event.envelope["detail-type"];
+            if kind == "CodePipeline Pipeline Execution State Change" && event.envelope["detail"]["state"] != "STARTED"
+            {
+                assert_eq!(event.envelope["detail"]["state"], "SUCCEEDED");
+                break;
+            }
+        }
+        host.close().await.unwrap();
+    }
+    assert_eq!(*heard.lock().unwrap(), ["tok-5f1e9c", "tok-5f1e9c"]);
+    let files = files(data.path());
+    assert!(files.iter().any(|file| file.ends_with("secrets/sealing/key")), "{files:?}");
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(10).any(|window| window == b"tok-5f1e9c"), "{}", file.display());
+    }
+}

@@ -2,8 +2,10 @@
 
 mod artifacts;
 mod bus;
+mod sealing;
 mod table;
 
 pub use artifacts::artifacts;
 pub use bus::bus;
+pub use sealing::sealing;
 pub use table::{table, table_up_to};

@@ -10,4 +10,5 @@ pub mod emulators;
 pub mod entropy;
 pub mod memory;
 pub mod requests;
+pub mod sealing;
 pub mod sim;

@@ -49,38 +49,6 @@ fn the_event_is_the_documented_one() {
 }
 
 #[test]
-fn a_jobs_credentials_reach_its_artifacts_alone() {
-    let policy = policy(&request());
-    assert_eq!(
-        policy["Statement"],
-        json!([
-            {"Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-             "Resource": ["arn:aws:s3:::store/pipe/In/1"]},
-            {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": ["arn:aws:s3:::store/pipe/Out/2"]},
-            {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-             "Resource": "arn:aws:kms:us-east-1:1:key/k"},
-        ])
-    );
-    let mut bare = request();
-    bare.action.inputs.clear();
-    bare.action.outputs.clear();
-    assert_eq!(super::policy(&bare)["Statement"], json!([{"Effect": "Deny", "Action": "*", "Resource": "*"}]));
-}
-
-#[test]
-fn keys_are_named_by_arn() {
-    let request = request();
-    for (key, arn) in [
-        ("arn:aws:kms:eu-west-1:9:key/k", "arn:aws:kms:eu-west-1:9:key/k"),
-        ("k-1", "arn:aws:kms:us-east-1:111122223333:key/k-1"),
-        ("alias/mine", "arn:aws:kms:us-east-1:111122223333:key/*"),
-        ("arn:aws:kms:us-east-1:1:alias/mine", "arn:aws:kms:us-east-1:111122223333:key/*"),
-    ] {
-        assert_eq!(key_arn(&request, key), arn, "{key}");
-    }
-}
-
-#[test]
 fn functions_have_plain_names() {
     for name in ["f", "f:live", "arn:aws:lambda:us-east-1:1:function:f", "arn:aws:lambda:us-east-1:1:function:f:live"] {
         assert_eq!(plain_name(name), "f", "{name}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking and say what they skip")]
 
 mod build;
+mod credentials;
 mod files;
 mod invoke;
 mod setup;

@@ -82,7 +82,7 @@ pub async fn run(runner: &ProviderRunner, mut request: ActionRequest) -> Outcome
 }
 
 /// The clock on the wall.
-struct Now;
+pub struct Now;
 
 impl Clock for Now {
     fn now(&self) -> Timestamp {

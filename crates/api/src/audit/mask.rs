@@ -1,6 +1,6 @@
 //! Masks what is secret in a request: by the API model, by the action type's definition, by name and by form.
 
-use model::action_types::{MASK, is_secret_key};
+use model::action_types::{MASK, is_secret_key, lookup};
 use model::secrets::{is_secret_name, secret_kind};
 use model::shapes::{self, Kind, Shape};
 use serde_json::{Map, Value};
@@ -37,8 +37,9 @@ fn mask(shape: Option<&Shape>, name: &str, value: &mut Value) {
 fn mask_fields(shape: Option<&Shape>, fields: &mut Map<String, Value>) {
     let id = fields.get("actionTypeId").and_then(|id| action_type_id(id).ok());
     if let (Some(id), Some(Value::Object(configuration))) = (id, fields.get_mut("configuration")) {
-        for (key, value) in configuration.iter_mut().filter(|(key, _)| is_secret_key(&id, key)) {
-            debug_assert!(!key.is_empty());
+        // Which values of a custom type are secret is not said here, so that all of them count.
+        let unknown = lookup(&id).is_none();
+        for (_, value) in configuration.iter_mut().filter(|(key, _)| unknown || is_secret_key(&id, key)) {
             *value = MASK.into();
         }
     }
@@ -75,6 +76,11 @@ mod tests {
         assert_eq!(action["configuration"], json!({ "OAuthToken": "****", "Owner": "o" }));
         assert_eq!(action["environmentVariables"][0]["value"], "****");
         assert_eq!(action["environmentVariables"][1]["value"], "y");
+        let custom = json!({ "pipeline": { "stages": [{ "actions": [{
+            "actionTypeId": { "category": "Build", "owner": "Custom", "provider": "Builder", "version": "1" },
+            "configuration": { "Pin": "1234" } }] }] } });
+        let masked = input("UpdatePipeline", &custom);
+        assert_eq!(masked["pipeline"]["stages"][0]["actions"][0]["configuration"], json!({ "Pin": "****" }));
         let masked = input("PutApprovalResult", &json!({ "token": "t-1", "pipelineName": "p" }));
         assert_eq!(masked, json!({ "token": "****", "pipelineName": "p" }));
         let masked =

@@ -30,7 +30,8 @@ pub(super) async fn pipeline(call: &Call) -> Result<Pipeline, ApiError> {
     match (pipeline, errors.first()) {
         (Some(pipeline), None) => {
             call.policies.check_roles(call, &pipeline)?;
-            custom_types::checked(call, Pipeline { version: None::<Version>, ..pipeline }).await
+            custom_types::check(call, &pipeline).await?;
+            Ok(Pipeline { version: None::<Version>, ..pipeline })
         }
         (_, Some(first)) => Err(ApiError::new(error_name(first), message(&errors))),
         (None, None) => Err(ApiError::internal()),

@@ -96,3 +96,23 @@ async fn records_are_paged_by_time_and_kept_for_a_while() {
     let left = records(&server, json!({})).await;
     assert_eq!(left.len(), 3, "p0 to p2 are too old: {left:#?}");
 }
+
+#[tokio::test]
+async fn reads_that_wait_are_written_when_their_host_ends() {
+    let mut server = server();
+    server.api.guard.audit = api::audit::Audit::new(true);
+    server.call("CreatePipeline", json!({ "pipeline": declaration("release") })).await.unwrap();
+    server.call("GetPipeline", json!({ "name": "release" })).await.unwrap();
+    let elsewhere = server.raw("CodePipeline_20150709.ListPipelines", "us-west-2", b"{}").await;
+    assert_eq!(elsewhere.status, 200);
+    let reads = async || {
+        let all = records(&server, json!({ "maxResults": 50 })).await;
+        all.iter().filter(|record| record["readOnly"] == true).count()
+    };
+    assert_eq!(reads().await, 0, "they wait for others");
+    server.api.guard.audit.flush().await;
+    // The look above was a read, too; what was asked of the other region is recorded there.
+    assert_eq!(reads().await, 2);
+    let there = server.raw("Penstock_20261124.ListAuditRecords", "us-west-2", b"{}").await.json();
+    assert_eq!(there["records"][0]["eventName"], "ListPipelines");
+}

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::server::{Server, USER, code, declaration, server};
 
-fn custom(category: &str) -> Value {
+pub fn custom(category: &str) -> Value {
     json!({ "category": category, "owner": "Custom", "provider": "Builder", "version": "1" })
 }
 
-fn new_type(category: &str) -> Value {
+pub fn new_type(category: &str) -> Value {
     json!({
         "category": category, "provider": "Builder", "version": "1",
         "settings": { "executionUrlTemplate": "https://ci.example/{Config:Project}/{ExternalExecutionId}" },
@@ -23,7 +23,7 @@ fn new_type(category: &str) -> Value {
 }
 
 /// A pipeline whose second stage is built by a job worker.
-fn built(name: &str, project: &str) -> Value {
+pub fn built(name: &str, project: &str) -> Value {
     let mut pipeline = declaration(name);
     pipeline["stages"][1] = json!({ "name": "Build", "actions": [{
         "name": "Make", "namespace": "Made", "actionTypeId": custom("Build"),
@@ -71,7 +71,7 @@ async fn a_worker_takes_a_job_and_ends_it() {
     assert_eq!(jobs.as_array().unwrap().len(), 1);
     let data = &job["data"];
     assert_eq!(data["actionTypeId"], custom("Build"));
-    assert_eq!(data["actionConfiguration"]["configuration"], json!({ "Project": "web", "Pin": "****" }));
+    assert_eq!(data["actionConfiguration"]["configuration"], json!({ "Project": "web", "Pin": "1234" }));
     let context = &data["pipelineContext"];
     assert_eq!(context["pipelineName"], "release");
     assert_eq!(context["pipelineArn"], "arn:aws:codepipeline:eu-west-1:123456789012:release");

@@ -8,6 +8,7 @@ mod jobs;
 mod operations;
 mod policies;
 mod routes;
+mod secrets;
 mod server;
 mod tags;
 mod webhooks;

@@ -33,6 +33,7 @@ use testkit::clock::ManualClock;
 use testkit::detection::MemoryVault;
 use testkit::entropy::SeededEntropy;
 use testkit::memory::MemoryTable;
+use testkit::sealing::MemorySealer;
 
 pub const NOW: Timestamp = Timestamp(1_795_500_000_000);
 pub const STAMP: &str = "20261124T060000Z";
@@ -121,6 +122,7 @@ pub fn server() -> Server {
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(1)),
         handoff: inbox.clone(),
+        sealer: Some(Arc::new(MemorySealer::default())),
     };
     let control = Control::new(ports.clone(), Place { account: ACCOUNT.into(), region: REGION.into() });
     let detection = Arc::new(Detection {

@@ -36,6 +36,7 @@ fn every_kind_of_key_is_documented() {
         keys::configuration_sk(&action),
         keys::order_sk(1),
         keys::declaration_sk(1),
+        keys::sealed_sk(1, &"STAGE".into()),
         keys::start_token_sk("TOKEN"),
         keys::approval_token_sk("TOKEN"),
     ]);

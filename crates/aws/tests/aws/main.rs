@@ -14,6 +14,8 @@ mod drivers;
 mod front;
 mod layout;
 mod link_keys;
+mod policy_object;
+mod sealer;
 mod support;
 mod table;
 mod table_faults;

@@ -44,6 +44,7 @@ impl Stored {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             handoff: Arc::new(NoDrivers),
+            sealer: None,
         };
         let control = Control::new(ports, place);
         let api = server::offline(data, control.clone())?;

@@ -19,6 +19,7 @@ use testkit::clock::ManualClock;
 use testkit::detection::{MemoryHeads, MemoryRules, MemoryVault, SameFiles};
 use testkit::entropy::SeededEntropy;
 use testkit::memory::MemoryTable;
+use testkit::sealing::MemorySealer;
 
 pub const NOW: Timestamp = Timestamp(1_795_500_000_000);
 pub const ACCOUNT: &str = "123456789012";
@@ -60,6 +61,7 @@ pub fn world_with(files: Option<Vec<&str>>, quota: usize) -> World {
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(7)),
         handoff: rows.clone(),
+        sealer: Some(Arc::new(MemorySealer::default())),
     };
     let told = |files: Vec<&str>| -> Arc<dyn control::intake::ChangedFiles> {
         Arc::new(SameFiles(Some(files.into_iter().map(str::to_owned).collect())))

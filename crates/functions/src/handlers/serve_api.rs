@@ -6,7 +6,7 @@ use api::approval::{Approvals, ControlDesk, LinkKeys};
 use api::extensions::Logs;
 use api::guard::Guard;
 use api::hosts::Hosts;
-use api::means::Means;
+use api::means::{ArtifactCredentials, Means};
 use api::regions::OneRegion;
 use api::sigv4::{Credential, Credentials, Identity, Verifier};
 use api::{Api, ApiError, handle};
@@ -20,9 +20,10 @@ use http::header;
 use serde_json::Value;
 
 use crate::environment::{Environment, names};
-use crate::plane;
-
 use crate::errors::FunctionError;
+use crate::plane;
+use crate::policies::StackPolicies;
+use crate::providers::{self, JobCredentials};
 use crate::run::{Handler, Invocation};
 use crate::url::{UrlEvent, is_url_event, response};
 
@@ -32,6 +33,8 @@ pub struct ServeApi {
     pub sender: Sender,
     /// Everything that answers.
     pub api: Api,
+    /// Who may do what: what `api` shares is renewed here.
+    pub policies: StackPolicies,
     /// Whether the stack runs in an emulator that does not say who called: then every signed call is the account's.
     pub emulated: bool,
 }
@@ -55,32 +58,65 @@ impl Logs for LogsElsewhere {
     }
 }
 
+/// What the API of a stack is made of.
+pub struct Parts {
+    /// The control plane.
+    pub sender: Sender,
+    /// What signs approval links, and what page tokens are signed with comes from.
+    pub keys: Arc<dyn LinkKeys>,
+    /// Lets job workers reach artifacts.
+    pub artifact_credentials: Arc<dyn ArtifactCredentials>,
+    /// Who may do what.
+    pub policies: StackPolicies,
+    /// Where approval links lead.
+    pub approval_url: String,
+    /// As [`ServeApi::emulated`].
+    pub emulated: bool,
+}
+
 impl ServeApi {
     /// The API of a stack.
     ///
     /// # Errors
-    /// The key that signs page tokens cannot be derived.
+    /// As [`ServeApi::open`].
     pub async fn new(environment: &Environment, config: &SdkConfig) -> Result<Self, FunctionError> {
-        let sender = plane::sender(environment, config);
+        Self::open(Parts {
+            sender: plane::sender(environment, config),
+            keys: Arc::new(KmsLinkKeys::from_config(config, environment.get(names::LINK_KEYS))),
+            artifact_credentials: Arc::new(JobCredentials(Arc::new(providers::roles(environment, config)))),
+            policies: StackPolicies::from_environment(environment, config),
+            approval_url: environment.get(names::APPROVAL_URL).to_owned(),
+            emulated: environment.find(names::EMULATOR) == Some("ministack"),
+        })
+        .await
+    }
+
+    /// The API over its parts.
+    ///
+    /// # Errors
+    /// The key that signs page tokens cannot be derived, or the policies cannot be read or are not right: a stack that has
+    /// some serves nobody without them.
+    pub async fn open(parts: Parts) -> Result<Self, FunctionError> {
+        let Parts { sender, keys, artifact_credentials, policies, approval_url, emulated } = parts;
         let regions = Arc::new(OneRegion(sender.control.clone()));
-        let keys = KmsLinkKeys::from_config(config, environment.get(names::LINK_KEYS));
         let page_token_key = keys
             .mac(keys.current(), b"the key of page tokens")
             .await
             .ok_or_else(|| FunctionError::Unavailable(format!("the key {} of {}", keys.current(), names::LINK_KEYS)))?;
+        let in_force = policies.current().await?.clone();
         let api = Api {
-            means: Arc::new(Means { starts_created: true, ..Means::new(hex(&page_token_key)) }),
-            guard: Guard::default(),
+            means: Arc::new(Means { starts_created: true, artifact_credentials, ..Means::new(hex(&page_token_key)) }),
+            guard: Guard { policies: in_force, ..Guard::default() },
             regions: regions.clone(),
             verifier: Verifier::new(Arc::new(NoCredentials), api::handle::SERVICE),
-            approvals: Approvals::new(Arc::new(ControlDesk(regions)), Arc::new(keys)),
-            base_url: environment.get(names::APPROVAL_URL).trim_end_matches('/').to_owned(),
+            approvals: Approvals::new(Arc::new(ControlDesk(regions)), keys),
+            base_url: approval_url.trim_end_matches('/').to_owned(),
             logs: Arc::new(LogsElsewhere),
             events: None,
             hosts: Hosts::any(),
             clock: Arc::new(SystemClock),
         };
-        Ok(Self { sender, api, emulated: environment.find(names::EMULATOR) == Some("ministack") })
+        Ok(Self { sender, api, policies, emulated })
     }
 
     /// Who called. An event that somebody made up and invoked the function with is refused: it could name anybody.
@@ -113,7 +149,10 @@ impl Handler for ServeApi {
         // Lambda verified the signature; what the client signed for its own sake says nothing more.
         request.headers_mut().remove(header::AUTHORIZATION);
         request.extensions_mut().insert(self.identity(&event, invocation)?);
+        self.policies.current().await?;
         let answer = handle(&self.api, request, event.peer()).await;
+        // What waits in memory may never be written: nobody knows whether another event comes.
+        self.api.guard.audit.flush().await;
         self.sender.flush().await?;
         Ok(response(answer).await)
     }

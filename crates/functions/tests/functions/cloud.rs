@@ -20,11 +20,12 @@ use functions::handlers::dispatch_action::DispatchAction;
 use functions::handlers::relay_outbox::RelayOutbox;
 use functions::handlers::sweep::Sweep;
 use functions::{Handler, Invocation};
-use model::{ActionExecutionId, ExecutionId, ExecutionStatus, Timestamp, TriggerType};
+use model::{ActionExecutionId, Category, ExecutionId, ExecutionStatus, Timestamp, TriggerType};
 use serde_json::{Value, json};
 use testkit::clock::ManualClock;
 use testkit::entropy::SeededEntropy;
 use testkit::memory::MemoryTable;
+use testkit::sealing::MemorySealer;
 
 pub const ACCOUNT: &str = "123456789012";
 /// The bucket of artifacts of the stack, where declarations name it.
@@ -292,6 +293,9 @@ impl Drivers for World {
 #[async_trait]
 impl ActionRunner for World {
     async fn start(&self, request: ActionRequest) -> ActionReply {
+        if request.declaration.action_type_id.category == Category::Approval {
+            return ActionReply::Pending { started: Started::default(), poll_at: None };
+        }
         let id = request.action.id;
         let killed = self.chance(|weather| weather.killed);
         self.with(|state| {
@@ -346,6 +350,7 @@ pub struct Cloud {
     pub table: Arc<MemoryTable>,
     pub clock: Arc<ManualClock>,
     entropy: Arc<SeededEntropy>,
+    sealer: Arc<MemorySealer>,
     /// The one process of all functions, where they stay warm.
     warm: Option<Sender>,
 }
@@ -373,6 +378,7 @@ impl Cloud {
             table: Arc::new(MemoryTable::new()),
             clock: Arc::new(ManualClock::at(NOW)),
             entropy: Arc::new(SeededEntropy::new(seed.wrapping_add(1))),
+            sealer: Arc::default(),
             warm: None,
         }
     }
@@ -388,7 +394,13 @@ impl Cloud {
     fn sender_over(&self, table: Arc<dyn Table>) -> Sender {
         let outbox = Arc::new(Outbox::default());
         let handoff = Arc::new(Noting { outbox: outbox.clone(), world: self.world.clone() });
-        let ports = Ports { table, clock: self.clock.clone(), entropy: self.entropy.clone(), handoff };
+        let ports = Ports {
+            table,
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            handoff,
+            sealer: Some(self.sealer.clone()),
+        };
         let place = Place { account: ACCOUNT.into(), region: REGION.into() };
         let world = Arc::new(self.world.clone());
         Sender {

@@ -9,5 +9,7 @@ mod faults;
 mod frozen;
 mod machine;
 mod measuring;
+mod policies;
 mod samples;
+mod serve_api;
 mod template;

@@ -97,7 +97,8 @@ fn calls(source: &Path) -> BTreeSet<String> {
         files = vec![source.with_extension("rs")];
         files.extend(std::fs::read_dir(source).into_iter().flatten().map(|entry| entry.expect("an entry").path()));
     }
-    let call = regex::Regex::new(r"\.([a-z]+(?:_[a-z0-9]+)+|query|invoke|publish)\(\)").expect("a pattern");
+    let call =
+        regex::Regex::new(r"\.([a-z]+(?:_[a-z0-9]+)+|decrypt|encrypt|query|invoke|publish)\(\)").expect("a pattern");
     let known: BTreeSet<&str> =
         all().iter().flat_map(|capability| capability.calls.iter().map(|(call, _)| *call)).collect();
     let mut found = BTreeSet::new();
@@ -156,6 +157,8 @@ fn every_variable_that_a_function_is_told_is_one_that_it_knows() {
         names::SERVICE_ROLE,
         names::APPROVAL_URL,
         names::LINK_KEYS,
+        names::SECRET_KEY,
+        names::POLICY_OBJECT,
         names::STACK,
         names::EMULATOR,
         names::TRIGGER_INTAKE,
@@ -179,6 +182,8 @@ fn every_variable_that_a_function_is_told_is_one_that_it_knows() {
         let source = std::fs::read_to_string(binary).expect("a binary");
         for (constant, variable) in [
             ("LINK_KEYS", names::LINK_KEYS),
+            ("SECRET_KEY", names::SECRET_KEY),
+            ("POLICY_OBJECT", names::POLICY_OBJECT),
             ("SERVICE_ROLE", names::SERVICE_ROLE),
             ("APPROVAL_URL", names::APPROVAL_URL),
             ("TRIGGER_INTAKE", names::TRIGGER_INTAKE),

@@ -29,7 +29,7 @@ use crate::config::LocalConfig;
 use crate::host::regions::Regions;
 use crate::process::{OutputLine, SupervisorCommand};
 use crate::table::{Options, RedbTable, Statistics};
-use crate::vault::FileVault;
+use crate::vault::{FileVault, KeySealer};
 
 /// How many events and output lines a slow subscriber may lie behind before it misses some.
 const BACKLOG: usize = 16_384;
@@ -161,13 +161,14 @@ impl Host {
             output: output.clone(),
         });
         let tasks = TaskTracker::new();
+        let vault = FileVault::new(options.data.join("secrets"));
         let ports = Ports {
             table: table.clone(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             handoff: Arc::new(EndDrivers { runner: runner.clone(), tasks: tasks.clone() }),
+            sealer: Some(Arc::new(KeySealer::new(vault.clone()))),
         };
-        let vault = FileVault::new(options.data.join("secrets"));
         let detection = Arc::new(Detection { vault: Some(Arc::new(vault)), ..Detection::default() });
         let regions = Arc::new(Regions::new(ports, options.account.clone(), detection));
         let control = regions.control(&options.region);

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use control::connections::Vault;
 use control::ports::PortError;
 
-use super::FileVault;
+use control::sealing::Sealer;
+
+use super::{FileVault, KeySealer};
 
 #[tokio::test]
 async fn secrets_are_kept_replaced_and_forgotten() {
@@ -33,4 +35,20 @@ async fn names_do_not_lead_out() {
         assert!(matches!(vault.put(name, "s").await, Err(PortError::Invalid(_))), "{name}");
     }
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_by_a_key_that_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealer = || KeySealer::new(FileVault::new(dir.path().join("secrets")));
+    let early = sealer().open("place", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
+    assert!(matches!(early, Err(PortError::Corrupt(_))));
+    assert!(!dir.path().join("secrets").exists(), "no key is made to open by");
+    testkit::contract::sealing(&sealer()).await;
+    let sealed = sealer().seal("place", "hush").await.unwrap();
+    assert_eq!(sealer().open("place", &sealed).await.unwrap(), "hush");
+    let key = dir.path().join("secrets/sealing/key");
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(&key, "short").unwrap();
+    assert!(matches!(sealer().seal("place", "hush").await, Err(PortError::Corrupt(_))));
 }

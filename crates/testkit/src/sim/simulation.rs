@@ -186,6 +186,7 @@ impl Simulation {
                 clock: self.clock.clone(),
                 entropy: self.entropy.clone(),
                 handoff: self.around.ended.clone(),
+                sealer: None,
             };
             Rc::new(Control::new(ports, self.place.clone()))
         };

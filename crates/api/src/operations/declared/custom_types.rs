@@ -1,23 +1,23 @@
 //! Actions of custom and third-party types, checked against the definitions that are stored.
 
 use control::action_types::CustomActionType;
-use model::action_types::{self, Count, MASK};
+use model::action_types::{self, Count};
 use model::{Action, Owner, Pipeline, references};
 
 use super::joined;
 use crate::error::ApiError;
 use crate::operations::Call;
 
-/// The declaration, the secrets of its custom actions masked.
+/// Checks every action of these types.
 ///
 /// # Errors
 ///
 /// One `InvalidActionDeclarationException` with every fault: unknown types, wrong counts of artifacts, configuration keys
 /// that are missing or unknown, values of another type.
-pub(super) async fn checked(call: &Call, mut pipeline: Pipeline) -> Result<Pipeline, ApiError> {
+pub(super) async fn check(call: &Call, pipeline: &Pipeline) -> Result<(), ApiError> {
     let mut faults = Vec::new();
-    for (stage_index, stage) in pipeline.stages.iter_mut().enumerate() {
-        for (index, action) in stage.actions.iter_mut().enumerate() {
+    for (stage_index, stage) in pipeline.stages.iter().enumerate() {
+        for (index, action) in stage.actions.iter().enumerate() {
             if action.action_type_id.owner == Owner::Aws {
                 continue;
             }
@@ -25,18 +25,13 @@ pub(super) async fn checked(call: &Call, mut pipeline: Pipeline) -> Result<Pipel
             match call.control.custom_action_type(&action.action_type_id).await? {
                 Some(known) => {
                     faults.extend(faults_of(action, &known).into_iter().map(|fault| format!("{path}: {fault}")));
-                    mask(action, &known);
                 }
                 None if action_types::lookup(&action.action_type_id).is_some() => {}
                 None => faults.push(format!("{path}: {}", unknown(call, action))),
             }
         }
     }
-    if faults.is_empty() {
-        Ok(pipeline)
-    } else {
-        Err(ApiError::new("InvalidActionDeclarationException", joined(&faults)))
-    }
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::new("InvalidActionDeclarationException", joined(&faults))) }
 }
 
 fn unknown(call: &Call, action: &Action) -> String {
@@ -88,14 +83,5 @@ fn is_kind(value: &str, kind: Option<&str>) -> bool {
         Some("Number") => value.trim().parse::<f64>().is_ok(),
         Some("Boolean") => matches!(value, "true" | "false"),
         Some(_) | None => true,
-    }
-}
-
-/// No secret is stored in the clear.
-fn mask(action: &mut Action, known: &CustomActionType) {
-    for property in known.properties.iter().filter(|property| property.secret) {
-        if let Some(value) = action.configuration.get_mut(&property.name) {
-            MASK.clone_into(value);
-        }
     }
 }
