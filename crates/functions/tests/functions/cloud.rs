@@ -20,7 +20,7 @@ use functions::handlers::dispatch_action::DispatchAction;
 use functions::handlers::relay_outbox::RelayOutbox;
 use functions::handlers::sweep::Sweep;
 use functions::{Handler, Invocation};
-use model::{ActionExecutionId, Category, ExecutionId, ExecutionStatus, Timestamp, TriggerType};
+use model::{ActionExecutionId, ExecutionId, ExecutionStatus, Timestamp, TriggerType};
 use serde_json::{Value, json};
 use testkit::clock::ManualClock;
 use testkit::entropy::SeededEntropy;
@@ -289,11 +289,12 @@ impl Drivers for World {
 }
 
 /// A provider with an idempotency token: the action execution's id. Names ending in `-slow` take three polls,
-/// `-told` ended when the second comes, as their provider's event tells; `-now` end at once; `-bad` fail.
+/// `-told` ended when the second comes, as their provider's event tells; `-now` end at once; `-bad` fail; `-waits`
+/// wait for somebody.
 #[async_trait]
 impl ActionRunner for World {
     async fn start(&self, request: ActionRequest) -> ActionReply {
-        if request.declaration.action_type_id.category == Category::Approval {
+        if request.declaration.name.as_str().ends_with("-waits") {
             return ActionReply::Pending { started: Started::default(), poll_at: None };
         }
         let id = request.action.id;

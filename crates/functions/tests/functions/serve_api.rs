@@ -138,7 +138,7 @@ fn pipeline(name: &str) -> Value {
         { "name": "Work", "actions": [
             { "name": "Make", "actionTypeId": builder(), "configuration": { "Pin": "1234" },
               "inputArtifacts": [{ "name": "Src" }], "outputArtifacts": [{ "name": "Out" }] },
-            { "name": "Decide", "configuration": {},
+            { "name": "Decide-waits", "configuration": {},
               "actionTypeId": { "category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1" } }] }] })
 }
 
@@ -261,7 +261,7 @@ const NOT_THE_STARTER: &str = r#"
 async fn restricted_approvals_have_no_links_and_old_links_decide_nothing() {
     let stack = stack(None).await;
     running(&stack).await;
-    let input = json!({ "pipelineName": "release", "stageName": "Work", "actionName": "Decide" });
+    let input = json!({ "pipelineName": "release", "stageName": "Work", "actionName": "Decide-waits" });
     let link = stack.target(ADA, "Penstock_20261124.GetApprovalLink", input).await.expect("a link");
     let url = link["url"].as_str().expect("a URL").to_owned();
     let path = url.strip_prefix("https://approve.example").expect("the stack's own");
@@ -270,7 +270,7 @@ async fn restricted_approvals_have_no_links_and_old_links_decide_nothing() {
     let known = control.pipeline_ref(&"release".into()).await.expect("known");
     let state = control.get_pipeline_state(&"release".into()).await.expect("read");
     let actions = state.stages.iter().flat_map(|stage| &stage.actions);
-    let waiting = actions.clone().find(|action| action.key.name.as_str() == "Decide").expect("waits");
+    let waiting = actions.clone().find(|action| action.key.name.as_str() == "Decide-waits").expect("waits");
     let request = control.request_again(&known, &waiting.key).await.expect("read").expect("waits");
     let callback = |text: Option<&str>| {
         let sender = stack.cloud.sender();
