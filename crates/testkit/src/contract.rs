@@ -7,5 +7,5 @@ mod table;
 
 pub use artifacts::artifacts;
 pub use bus::bus;
-pub use sealing::sealing;
+pub use sealing::{sealing, sealing_tells_changes};
 pub use table::{table, table_up_to};

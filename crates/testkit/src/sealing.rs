@@ -34,6 +34,8 @@ impl Sealer for MemorySealer {
 mod tests {
     #[tokio::test]
     async fn the_one_in_memory_keeps_the_contract() {
-        crate::contract::sealing(&super::MemorySealer::default()).await;
+        let sealer = super::MemorySealer::default();
+        crate::contract::sealing(&sealer).await;
+        crate::contract::sealing_tells_changes(&sealer).await;
     }
 }

@@ -45,6 +45,7 @@ async fn secrets_are_sealed_by_a_key_that_outlives_the_process() {
     assert!(matches!(early, Err(PortError::Corrupt(_))));
     assert!(!dir.path().join("secrets").exists(), "no key is made to open by");
     testkit::contract::sealing(&sealer()).await;
+    testkit::contract::sealing_tells_changes(&sealer()).await;
     let sealed = sealer().seal("place", "hush").await.unwrap();
     assert_eq!(sealer().open("place", &sealed).await.unwrap(), "hush");
     let key = dir.path().join("secrets/sealing/key");
