@@ -41,7 +41,7 @@ pub type Observer = Box<dyn Fn(&[Write]) + Send + Sync>;
 
 /// How a table is opened.
 pub struct Options {
-    /// redb's cache, in bytes; 8 MiB unless told. Reads beyond it come from the system's cache.
+    /// redb's cache, in bytes; 4 MiB unless told. Reads beyond it come from the system's cache.
     pub cache_bytes: usize,
     /// So many bytes of writes are gathered before a checkpoint; 4 MiB unless told. About four times as many can be in
     /// memory at worst, and are read at a start.
@@ -52,7 +52,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 8 * 1024 * 1024, journal_bytes: 4 * 1024 * 1024, observer: None }
+        Self { cache_bytes: 4 * 1024 * 1024, journal_bytes: 4 * 1024 * 1024, observer: None }
     }
 }
 

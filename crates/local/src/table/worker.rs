@@ -16,9 +16,9 @@ use super::store::Store;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// When so many have waited for a flush, the next one waits a little for more to share it: they are more than the disk
 /// keeps up with. Fewer are never kept waiting.
-const CROWD: usize = 4;
-/// The longest of these waits; half the time of a flush as a rule.
-const LONGEST_GATHERING: Duration = Duration::from_millis(2);
+const CROWD: usize = 3;
+/// The shortest and the longest of these waits; between them, half the time of a flush.
+const GATHERING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(2));
 /// So many bytes are flushed even if nobody asks.
 const EAGER_BYTES: u64 = 1024 * 1024;
 /// A larger buffer is given back after a flush.
@@ -95,7 +95,7 @@ impl Shared {
             failed = written.is_err();
             let answer = written.map_err(|error| PortFailure::from(format!("the table ({error})")));
             let waited = self.journal_written(records, upto, &answer, journal.bytes());
-            gathering = if waited < CROWD { Duration::ZERO } else { (took / 2).min(LONGEST_GATHERING) };
+            gathering = if waited < CROWD { Duration::ZERO } else { (took / 2).clamp(GATHERING.0, GATHERING.1) };
             if last {
                 // After a failure the system may not know what it wrote: the next start looks for itself.
                 let other_is_free = self.lock().frozen.is_none();
