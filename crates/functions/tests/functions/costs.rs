@@ -34,7 +34,8 @@ mod prices {
     pub const KEY: f64 = 1.00;
 }
 
-/// What an invocation is taken to need at most (no account has measured it): seconds, gigabytes of memory (dispatch-action's), kilobytes of logs.
+/// What an invocation is taken to need at most (no account has measured it): seconds, gigabytes of memory
+/// (dispatch-action's), kilobytes of logs.
 const SECONDS: f64 = 0.1;
 const MEMORY: f64 = 0.5;
 const LOG_KILOBYTES: f64 = 1.0;
