@@ -1,8 +1,10 @@
-//! `bench`: the functions' benchmarks, then whole processes, as a table; `bench functions`: sizes and speeds of the Lambda
-//! functions.
+//! `bench`: the functions' benchmarks, the API under load, then whole processes, as tables; `bench functions`: sizes and
+//! speeds of the Lambda functions; `bench api`: the API alone.
 
+mod api;
 mod functions;
 mod http;
+mod signed;
 
 use std::process::Command;
 
@@ -10,18 +12,25 @@ use anyhow::bail;
 
 use crate::{step, step_with, target_dir};
 
-/// Every benchmark, or one.
-pub fn bench(only: Option<&str>) -> anyhow::Result<()> {
-    match only {
-        Some("functions") => return functions::functions(),
-        Some(other) => bail!("no benchmark named {other:?}; there is functions"),
-        None => {}
+/// Every benchmark, or one; `bench api` of a `penstock` that is built already if one is named behind it.
+pub fn bench(only: Option<&str>, penstock: Option<&str>) -> anyhow::Result<()> {
+    match (only, penstock) {
+        (Some("functions"), _) => return functions::functions(),
+        (Some("api"), Some(penstock)) => return api::api(&std::path::absolute(penstock)?),
+        (None | Some("api"), _) => {}
+        (Some(other), _) => bail!("no benchmark named {other:?}; there are api and functions"),
     }
-    for package in ["penstock-model", "penstock-engine", "penstock-local"] {
-        step("cargo", &["bench", "--quiet", "--package", package, "--benches"])?;
+    if only.is_none() {
+        for package in ["penstock-model", "penstock-engine", "penstock-local"] {
+            step("cargo", &["bench", "--quiet", "--package", package, "--benches"])?;
+        }
     }
     step("cargo", &["build", "--quiet", "--release", "--bin", "penstock"])?;
     let penstock = target_dir().join("release/penstock");
+    api::api(&penstock)?;
+    if only.is_some() {
+        return Ok(());
+    }
     step_with(Command::new("python3").arg("tests/bench/whole_process.py").arg(penstock))?;
     functions::functions()
 }

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         "test" => checks::test(),
         "e2e" => checks::e2e(),
         "lint" => checks::lint(),
-        "bench" => bench::bench(argument.as_deref()),
+        "bench" => bench::bench(argument.as_deref(), std::env::args().nth(3).as_deref()),
         "emulators" => emulators::emulators(&std::env::args().skip(2).collect::<Vec<_>>()),
         "build" => stack::build(argument.as_deref()),
         "emulate" => stack::emulate(argument.as_deref()).map(|outputs| println!("{outputs}")),
