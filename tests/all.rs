@@ -3,8 +3,10 @@
 
 mod architecture;
 mod clients;
+mod hostile;
 mod kill;
 mod readme;
 mod rust_sdk;
+mod rust_sdk_rest;
 mod stack;
 mod support;

@@ -15,7 +15,8 @@ fn python() -> Option<String> {
 
 fn served(directory: &std::path::Path) -> Served {
     repository(&directory.join("src"));
-    std::fs::write(directory.join("penstock.toml"), "[source.\"Source\"]\npath = \"src\"\n").expect("a file");
+    let standins = "[source.\"Source\"]\npath = \"src\"\n[bucket.\"out\"]\npath = \"out\"\n";
+    std::fs::write(directory.join("penstock.toml"), standins).expect("a file");
     Served::start(directory)
 }
 
@@ -48,9 +49,17 @@ fn the_aws_command_line_lists_pipelines() {
     let Some(python) = python() else { return };
     let directory = tempfile::tempdir().expect("a directory");
     let server = served(directory.path());
-    let aws = std::path::Path::new(&python).with_file_name("aws");
-    let mut command = Command::new(aws);
-    command.args(["codepipeline", "list-pipelines", "--output", "json", "--endpoint-url", &server.endpoint]);
+    let mut command = Command::new(&python);
+    command.args([
+        "-m",
+        "awscli",
+        "codepipeline",
+        "list-pipelines",
+        "--output",
+        "json",
+        "--endpoint-url",
+        &server.endpoint,
+    ]);
     command.env("AWS_SHARED_CREDENTIALS_FILE", directory.path().join("data/credentials"));
     command.env("AWS_DEFAULT_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
     let answer: serde_json::Value = serde_json::from_str(&succeed(&mut command)).expect("JSON");
@@ -77,6 +86,12 @@ fn boto3_calls_every_operation_in_json() {
 fn boto3_calls_every_operation_in_cbor() {
     let Some(python) = python() else { return };
     scenario(Command::new(python), "boto3_operations.py", &["cbor"], "held: tokens");
+}
+
+#[test]
+fn the_aws_command_line_calls_every_operation() {
+    let Some(python) = python() else { return };
+    scenario(Command::new(python), "aws_cli_operations.py", &[], "held: everything");
 }
 
 /// Node, with the packages that `make test` installed.
@@ -133,8 +148,13 @@ fn the_aws_command_line_makes_and_runs_a_pipeline() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = served(directory.path());
     let aws = |arguments: &[&str]| {
-        let mut command = Command::new(std::path::Path::new(&python).with_file_name("aws"));
-        command.arg("codepipeline").args(arguments).args(["--output", "json", "--endpoint-url", &server.endpoint]);
+        let mut command = Command::new(&python);
+        command.args(["-m", "awscli", "codepipeline"]).args(arguments).args([
+            "--output",
+            "json",
+            "--endpoint-url",
+            &server.endpoint,
+        ]);
         command.env("AWS_SHARED_CREDENTIALS_FILE", directory.path().join("data/credentials"));
         command.env("AWS_DEFAULT_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
         let output = succeed(&mut command);

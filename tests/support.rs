@@ -88,6 +88,14 @@ impl Served {
         Self { child, endpoint }
     }
 
+    /// Its resident memory.
+    pub fn resident_mebibytes(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let kilobytes: f64 = line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
+        kilobytes / 1024.0
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(mut self) {
         self.child.kill().expect("it runs");

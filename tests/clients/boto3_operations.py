@@ -238,7 +238,11 @@ def rollbacks():
     refused("ActionExecutionNotFoundException", cp.list_deploy_action_execution_targets,
             actionExecutionId=latest[0]["actionExecutionId"])
     targets = list(cp.get_paginator("list_deploy_action_execution_targets").paginate(actionExecutionId=deployed()))
-    assert targets[0]["targets"] == [], targets
+    [target] = targets[0]["targets"]
+    assert (target["targetId"], target["targetType"], target["status"]) == ("out", "S3", "Succeeded"), target
+    [event] = target["events"]
+    assert event["name"] == "Deploy" and "files to" in event["context"]["message"], target
+    assert target["startTime"] <= target["endTime"], target
 
 
 def deployed():
@@ -246,8 +250,17 @@ def deployed():
     deploy = {"name": "Ship", "actions": [{"name": "Upload", "actionTypeId": kind("Deploy", "S3"),
               "configuration": {"BucketName": "out", "Extract": "true"}, "inputArtifacts": [{"name": "Code"}]}]}
     execution = created(declaration("shipped", deploy))
-    wait(lambda: status("shipped", execution) in ("Succeeded", "Failed"))
+    wait(lambda: status("shipped", execution) == "Succeeded")
     return cp.list_action_executions(pipelineName="shipped")["actionExecutionDetails"][0]["actionExecutionId"]
+
+
+def pages():
+    """The paginators, each of which one of these scenarios uses; there are no waiters."""
+    every = {name for name in cp.meta.method_to_api_mapping if cp.can_paginate(name)}
+    assert every == {"list_action_executions", "list_action_types", "list_deploy_action_execution_targets",
+                     "list_pipeline_executions", "list_pipelines", "list_rule_executions", "list_tags_for_resource",
+                     "list_webhooks"}, every
+    assert cp.waiter_names == [], cp.waiter_names
 
 
 def tokens():
@@ -262,6 +275,6 @@ def tokens():
     refused("UnrecognizedClientException", wrong.list_pipelines)
 
 
-for part in (action_types, tags, jobs, revisions, rollbacks, tokens):
+for part in (action_types, tags, jobs, revisions, rollbacks, pages, tokens):
     part()
     print("held:", part.__name__)

@@ -104,6 +104,10 @@ impl From<Refusal> for ApiError {
                 Self::new("StageNotFoundException", format!("the pipeline has no stage {stage}"))
             }
             Refusal::ActionNotFound => Self::new("ActionNotFoundException", "the stage has no such action"),
+            Refusal::PipelinesLimit(limit) => Self::new(
+                "LimitExceededException",
+                format!("there are {limit} pipelines in this region, which is the most there may be"),
+            ),
             Refusal::ConcurrentExecutionsLimit(limit) => Self::new(
                 "ConcurrentPipelineExecutionsLimitExceededException",
                 format!("the pipeline has {limit} executions in progress, which is the most it may have"),

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use control::ports::Clock;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::approval::Approvals;
@@ -20,6 +19,7 @@ use crate::guard::Guard;
 use crate::hosts::Hosts;
 use crate::means::Means;
 use crate::operations::{self, Call};
+use crate::output::Output;
 use crate::protocol::{self, Protocol, Target};
 use crate::regions::Regions;
 use crate::sigv4::{Identity, Verifier};
@@ -106,7 +106,7 @@ pub async fn handle(api: &Api, request: Request<Bytes>, peer: SocketAddr) -> Res
 async fn call(api: &Api, protocol: Protocol, parts: &Parts, body: &[u8], peer: SocketAddr) -> Response<Body> {
     let request_id = Uuid::new_v4().to_string();
     match run(api, protocol, parts, body, peer, &request_id).await {
-        Ok((target, output)) => protocol::success(protocol, &target, &output, &request_id),
+        Ok((target, output)) => protocol::success(protocol, &target, output, &request_id),
         Err(error) => {
             tracing::debug!(code = error.code, message = error.message, request_id, "a call was refused");
             protocol::failure(protocol, &error, &request_id)
@@ -121,7 +121,7 @@ async fn run(
     body: &[u8],
     peer: SocketAddr,
     request_id: &str,
-) -> Result<(Target, Value), ApiError> {
+) -> Result<(Target, Output), ApiError> {
     let target = protocol::target(protocol, parts)?;
     // A host in front of which somebody else verified the signature says who it was; no client can.
     let identity = match parts.extensions.get::<Identity>() {
@@ -152,10 +152,10 @@ async fn run(
 }
 
 /// Runs what the caller may do.
-async fn allowed(api: &Api, target: &Target, call: &Call) -> Result<Value, ApiError> {
+async fn allowed(api: &Api, target: &Target, call: &Call) -> Result<Output, ApiError> {
     let extension = matches!(target, Target::Extension(_));
     api.guard.policies.check(call, extension).await?;
-    if extension { extensions::run(api, call).await } else { operations::run(call).await }
+    if extension { Ok(extensions::run(api, call).await?.into()) } else { operations::run(call).await }
 }
 
 /// An answer in plain text.

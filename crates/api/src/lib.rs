@@ -12,6 +12,7 @@ pub mod handle;
 pub mod hosts;
 pub mod means;
 pub mod operations;
+pub mod output;
 pub mod page_tokens;
 pub mod policies;
 pub mod protocol;

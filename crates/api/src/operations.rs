@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::means::Means;
+use crate::output::Output;
 use crate::policies::Policies;
 use crate::protocol;
 
@@ -55,16 +56,16 @@ impl Call {
 /// # Errors
 ///
 /// Every fault of the input at once, what the operation refuses, or that it is not offered yet.
-pub async fn run(call: &Call) -> Result<Value, ApiError> {
+pub async fn run(call: &Call) -> Result<Output, ApiError> {
     let operation = call.operation.as_str();
     let shape = shapes::operation(operation).ok_or_else(|| ApiError::not_implemented(operation))?;
     protocol::check(&shape.input, &call.input)?;
     dispatch(call).await.map_err(|error| error.documented_by(&shape.errors))
 }
 
-async fn dispatch(call: &Call) -> Result<Value, ApiError> {
+async fn dispatch(call: &Call) -> Result<Output, ApiError> {
     let operation = call.operation.as_str();
-    match operation {
+    let output = match operation {
         "AcknowledgeJob" => jobs::acknowledge(call).await,
         "AcknowledgeThirdPartyJob" => jobs::acknowledge_third_party(call).await,
         "CreateCustomActionType" => action_types::create(call).await,
@@ -84,7 +85,7 @@ async fn dispatch(call: &Call) -> Result<Value, ApiError> {
         "ListActionExecutions" => state::action_executions(call).await,
         "ListActionTypes" => action_types::list(call).await,
         "ListDeployActionExecutionTargets" => state::deploy_targets(call).await,
-        "ListPipelineExecutions" => state::pipeline_executions(call).await,
+        "ListPipelineExecutions" => return state::pipeline_executions(call).await,
         "ListPipelines" => pipelines::list(call).await,
         "ListRuleExecutions" => state::rule_executions(call).await,
         "ListRuleTypes" => Ok(action_types::rule_types()),
@@ -110,5 +111,6 @@ async fn dispatch(call: &Call) -> Result<Value, ApiError> {
         "UpdateActionType" => action_types::update(call).await,
         "UpdatePipeline" => pipelines::update(call).await,
         _ => Err(ApiError::not_implemented(operation)),
-    }
+    };
+    output.map(Output::from)
 }

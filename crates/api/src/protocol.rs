@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::handle::MAX_REQUEST_BYTES;
+use crate::output::Output;
 
 mod cbor;
 mod constraints;
@@ -185,17 +186,20 @@ fn json_body(bytes: &[u8]) -> Result<Value, ApiError> {
 }
 
 /// A successful answer. Operations without an output answer with an empty body.
-pub fn success(protocol: Protocol, target: &Target, output: &Value, request_id: &str) -> Response<Body> {
-    let bytes = match (protocol, output) {
-        (_, Value::Null) => Bytes::new(),
-        (Protocol::Json, output) => Bytes::from(output.to_string()),
-        (Protocol::Cbor, output) => {
-            let shape = match target {
-                Target::CodePipeline(operation) => shapes::operation(operation).and_then(|known| known.output.as_ref()),
-                Target::Extension(_) => None,
-            };
-            Bytes::from(cbor::write(shape.and_then(|name| shapes::shape(name)), output))
-        }
+pub fn success(protocol: Protocol, target: &Target, output: Output, request_id: &str) -> Response<Body> {
+    let bytes = match protocol {
+        Protocol::Json => output.into_json(),
+        Protocol::Cbor => match output.into_value() {
+            Ok(Value::Null) => Bytes::new(),
+            Ok(output) => {
+                let shape = match target {
+                    Target::CodePipeline(name) => shapes::operation(name).and_then(|known| known.output.as_ref()),
+                    Target::Extension(_) => None,
+                };
+                Bytes::from(cbor::write(shape.and_then(|name| shapes::shape(name)), &output))
+            }
+            Err(error) => return failure(protocol, &error, request_id),
+        },
     };
     respond(protocol, StatusCode::OK, bytes, request_id)
 }

@@ -109,6 +109,7 @@ impl Control {
             pushed_commit: pushed.and_then(|origin| origin.after.clone()),
             input_revisions: action.inputs.iter().filter_map(revision).collect(),
             external_id: action.external_id.clone(),
+            continuation_token: None,
             action,
             declaration: prepared.declaration,
             role_arn: prepared.role_arn,

@@ -25,6 +25,7 @@ pub mod revisions;
 pub mod rows;
 pub mod sealing;
 pub mod sources;
+pub mod state;
 pub mod stored;
 pub mod tags;
 pub mod views;

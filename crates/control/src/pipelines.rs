@@ -11,6 +11,9 @@ use crate::ports::{Condition, Key, PortError, Query, Write};
 use crate::rows::{PipelineRef, Task, WorkRow};
 use crate::stored::{decode, encode};
 
+/// The most pipelines of an account in a region (semantics: quotas).
+pub const MAX_PIPELINES: usize = 1000;
+
 /// What lies under a pipeline's name: its id and what a listing shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NameItem {
@@ -68,6 +71,9 @@ impl Control {
         if self.name_item(&pipeline.name).await?.is_some() {
             return Err(Refusal::PipelineNameInUse.into());
         }
+        if self.are_all_names_taken().await? {
+            return Err(Refusal::PipelinesLimit(MAX_PIPELINES).into());
+        }
         let (declaration, sealed) = self.seal_secrets(id, 1, declaration, None).await?;
         let item = name_item(id, &declaration, 1, event_seed.at, event_seed.at);
         let sources = self.source_writes(&pipeline, None, Some(&declaration), event_seed.at).await?;
@@ -89,6 +95,22 @@ impl Control {
         self.commit_unless_named(round, &pipeline.name).await?;
         self.sources_changed(&sources).await;
         Ok(stored(declaration, &item, 1))
+    }
+
+    /// Whether the region has as many pipelines as it may have. Names are counted, not kept count of: pipelines are made
+    /// rarely. Those that are made at the very same time may be some too many.
+    async fn are_all_names_taken(&self) -> Result<bool, ControlError> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let limit = MAX_PIPELINES - count;
+            let query = Query { pk: self.place().names(), prefix: String::new(), after, limit, backward: false };
+            let page = self.table().query(&query).await?;
+            count += page.items.len();
+            after = page.items.last().map(|(key, _)| key.sk.clone());
+            if count >= MAX_PIPELINES || !page.more {
+                return Ok(count >= MAX_PIPELINES);
+            }
+        }
     }
 
     async fn commit_unless_named(&self, round: crate::control::Round, name: &PipelineName) -> Result<(), ControlError> {

@@ -236,6 +236,8 @@ pub struct ActionRequest {
     pub input_revisions: StringMap,
     /// When it began to wait at its provider, for polls.
     pub external_id: Option<String>,
+    /// What a function gave to be called again with, for the call that it is meant for.
+    pub continuation_token: Option<String>,
 }
 
 impl std::fmt::Debug for ActionRequest {

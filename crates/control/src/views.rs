@@ -1,48 +1,17 @@
-//! What people look at: state and history.
+//! What people look at: history; state is in `state.rs`.
 
 use std::sync::Arc;
 
-use engine::{ActionExecution, Execution, Header, ItemKey, Lane, Read, Refusal, StageExecution, Success};
-use model::{ExecutionId, Pipeline, PipelineId, PipelineName, Stage, StageName, StringMap, Version};
+use engine::{ActionExecution, Execution, ItemKey, Read, Refusal, StageExecution, Success};
+use model::{ExecutionId, Pipeline, PipelineId, PipelineName, StageName, StringMap, Version};
+use wire::executions::ExecutionSummary;
 
 use crate::control::{Control, ControlError};
 use crate::keys;
 use crate::load::Loaded;
-use crate::ports::{Key, Query};
+use crate::ports::{Key, MAX_READS, Query};
 use crate::rows::PipelineRef;
 use crate::stored::decode;
-
-/// A stage as GetPipelineState shows it.
-#[derive(Clone, Debug)]
-pub struct StageView {
-    /// What is declared.
-    pub declared: Arc<Stage>,
-    /// Its lane.
-    pub lane: Lane,
-    /// The execution that entered last.
-    pub latest: Option<Execution>,
-    /// That execution's stage execution.
-    pub stage_execution: Option<StageExecution>,
-    /// The newest attempt of each action and rule of it.
-    pub actions: Vec<ActionExecution>,
-    /// Executions that wait before it, in order.
-    pub inbound: Vec<Execution>,
-}
-
-/// A pipeline as GetPipelineState shows it. In PARALLEL mode stages have no state of the pipeline.
-#[derive(Clone, Debug)]
-pub struct PipelineState {
-    /// The pipeline.
-    pub pipeline: PipelineRef,
-    /// The current version's header.
-    pub header: Arc<Header>,
-    /// When it was created.
-    pub created_at: model::Timestamp,
-    /// When it was last updated.
-    pub updated_at: model::Timestamp,
-    /// Its stages, in order.
-    pub stages: Vec<StageView>,
-}
 
 /// An action execution with what lies beside it.
 #[derive(Clone, Debug)]
@@ -84,6 +53,24 @@ impl Control {
         Ok(loaded.slice.execution(id).ok().flatten().cloned())
     }
 
+    /// Those of these executions that there are, in the order given, read together.
+    async fn summaries(
+        &self,
+        pipeline: PipelineId,
+        ids: &[ExecutionId],
+    ) -> Result<Vec<ExecutionSummary>, ControlError> {
+        let pk = self.place().pipeline(pipeline);
+        let key = |id: &ExecutionId| Key { pk: pk.clone(), sk: keys::item_sk(&ItemKey::Execution(*id)) };
+        let mut summaries = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(MAX_READS) {
+            let keys: Vec<Key> = ids.iter().map(key).collect();
+            for (key, stored) in keys.iter().zip(self.table().get_many(&keys).await?) {
+                summaries.extend(stored.map(|stored| decode(&stored.body, &key.sk)).transpose()?);
+            }
+        }
+        Ok(summaries)
+    }
+
     /// ListPipelineExecutions: newest first, at most `limit`, older than the ordinal `before`. With `succeeded_in` only those
     /// that succeeded in that stage. The second value is where to go on.
     pub async fn list_pipeline_executions(
@@ -92,20 +79,21 @@ impl Control {
         before: Option<u64>,
         limit: usize,
         succeeded_in: Option<&StageName>,
-    ) -> Result<(Vec<Execution>, Option<u64>), ControlError> {
+    ) -> Result<(Vec<ExecutionSummary>, Option<u64>), ControlError> {
         let pipeline = self.pipeline_ref(name).await?;
         let prefix = succeeded_in.map_or_else(|| keys::ORDER_PREFIX.to_owned(), keys::success_prefix);
         let after = before.map(|ordinal| format!("{prefix}{ordinal:020}"));
         let query = Query { pk: self.place().pipeline(pipeline.id), prefix, after, limit, backward: true };
         let page = self.table().query(&query).await?;
-        let mut executions = Vec::with_capacity(page.items.len());
+        let mut ids = Vec::with_capacity(page.items.len());
         for (key, stored) in &page.items {
             let id: ExecutionId = match succeeded_in {
                 None => decode(&stored.body, &key.sk)?,
                 Some(_) => decode::<Success>(&stored.body, &key.sk)?.execution,
             };
-            executions.extend(self.execution(pipeline.id, id).await?);
+            ids.push(id);
         }
+        let executions = self.summaries(pipeline.id, &ids).await?;
         let more = page.more.then(|| executions.last().map(|execution| execution.ordinal)).flatten();
         Ok((executions, more))
     }
@@ -169,9 +157,9 @@ impl Control {
         pipeline: &PipelineRef,
         only: Option<ExecutionId>,
         cursor: Option<&ActionCursor>,
-    ) -> Result<Option<Execution>, ControlError> {
+    ) -> Result<Option<ExecutionSummary>, ControlError> {
         if let Some(id) = only {
-            let found = self.execution(pipeline.id, id).await?;
+            let found = self.summaries(pipeline.id, &[id]).await?.pop();
             return found.map(Some).ok_or_else(|| Refusal::ExecutionNotFound.into());
         }
         let before = cursor.map(|at| if at.shown == usize::MAX { at.ordinal } else { at.ordinal + 1 });
@@ -191,47 +179,6 @@ impl Control {
             output_variables: self.output_variables(pipeline.id, &action.key).await?,
             action,
         })
-    }
-
-    /// GetPipelineState.
-    pub async fn get_pipeline_state(&self, name: &PipelineName) -> Result<PipelineState, ControlError> {
-        let (item, _) = self.name_item(name).await?.ok_or(Refusal::PipelineNotFound)?;
-        let pipeline = PipelineRef { id: item.id, name: name.clone() };
-        let header = self.header(item.id, item.version).await?;
-        let mut stages = Vec::with_capacity(header.stages.len());
-        for stage in &header.stages {
-            if let Some(declared) = self.stage_part(item.id, item.version, stage).await? {
-                stages.push(self.stage_view(&pipeline, declared).await?);
-            }
-        }
-        Ok(PipelineState { pipeline, header, created_at: item.created_at, updated_at: item.updated_at, stages })
-    }
-
-    async fn stage_view(&self, pipeline: &PipelineRef, declared: Arc<Stage>) -> Result<StageView, ControlError> {
-        let name = declared.name.clone();
-        let mut loaded = Loaded::default();
-        self.loader.load(pipeline.id, &mut loaded, &[Read::Item(ItemKey::Lane(name.clone()))]).await?;
-        let lane = loaded.slice.lane(&name).ok().flatten().cloned().unwrap_or_default();
-        let mut view =
-            StageView { declared, lane, latest: None, stage_execution: None, actions: Vec::new(), inbound: Vec::new() };
-        for id in view.lane.waiting.values() {
-            view.inbound.extend(self.execution(pipeline.id, *id).await?);
-        }
-        let Some(last) = view.lane.last else { return Ok(view) };
-        view.latest = self.execution(pipeline.id, last).await?;
-        let read = Read::Item(ItemKey::StageExecution(last, name.clone()));
-        self.loader.load(pipeline.id, &mut loaded, &[read]).await?;
-        view.stage_execution = loaded.slice.stage_execution(last, &name).ok().flatten().cloned();
-        if let Some(entered) = &view.stage_execution {
-            let prefix = format!("{}{name}#", keys::actions_prefix(last));
-            for (key, stored) in self.loader.all(&self.place().pipeline(pipeline.id), &prefix).await? {
-                let action: ActionExecution = decode(&stored.body, &key.sk)?;
-                if entered.newest_attempt(action.key.slot, &action.key.name) == action.key.attempt {
-                    view.actions.push(action);
-                }
-            }
-        }
-        Ok(view)
     }
 
     /// What a version declares, but for its stages.

@@ -200,6 +200,8 @@ pub struct Started {
     pub external_url: Option<String>,
     /// What to tell people.
     pub summary: Option<String>,
+    /// How far it is, of 100.
+    pub percent_complete: Option<u8>,
     /// What wakes its driver: a Step Functions task token. A wake-up only; the item is the truth.
     pub task_token: Option<String>,
 }
@@ -215,6 +217,9 @@ pub struct Outcome {
     pub external_url: Option<String>,
     /// What to tell people.
     pub summary: Option<String>,
+    /// How far it came, of 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent_complete: Option<u8>,
     /// What a source action brought.
     pub revision: Option<SourceRevision>,
     /// Artifacts it made: digests and sizes of the claimed keys.
@@ -329,6 +334,8 @@ pub enum Refusal {
     StageNotFound(StageName),
     /// ActionNotFoundException.
     ActionNotFound,
+    /// LimitExceededException: how many pipelines there may be.
+    PipelinesLimit(usize),
     /// ConcurrentPipelineExecutionsLimitExceededException.
     ConcurrentExecutionsLimit(u32),
     /// DuplicatedStopRequestException.

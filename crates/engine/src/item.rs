@@ -471,6 +471,9 @@ pub struct ActionExecution {
     pub task_token: Option<String>,
     /// What to tell people.
     pub summary: Option<String>,
+    /// How far it is, of 100, as its worker said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent_complete: Option<u8>,
     /// Why it failed.
     pub error: Option<ErrorDetail>,
     /// Artifacts it read.

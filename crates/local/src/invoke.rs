@@ -33,6 +33,9 @@ const LAMBDA_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// cannot have are underscores.) A function at an endpoint, its own or the provider's, is invoked by a signed request, and its
 /// answer waited for.
 ///
+/// A function that answers its job with a continuation token is called again: with its new job's id and the token, once it
+/// has come back well.
+///
 /// The outcome's error is `JobFailed`, `ConfigurationError`, `Timeout` or `Stopped`.
 pub async fn run_invoke(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken) -> Outcome {
     invoke(ctx, request, stop).await.unwrap_or_else(Outcome::from)
@@ -110,7 +113,9 @@ pub(crate) fn plain_name(name: &str) -> &str {
 /// The event that a function gets (semantics 8). There are no credentials: nothing is to be fetched from S3.
 fn event(request: &ActionRequest) -> Value {
     let credentials = json!({"accessKeyId": "", "secretAccessKey": "", "sessionToken": ""});
-    function_event(request, &request.action.id.to_string(), credentials, None)
+    // After a continuation token there is another job, by which the action is known.
+    let job = request.external_id.clone().unwrap_or_else(|| request.action.id.to_string());
+    function_event(request, &job, credentials, request.continuation_token.as_deref())
 }
 
 async fn run_command(

@@ -134,6 +134,7 @@ impl ActionRunner for LocalRunner {
     async fn poll(&self, request: ActionRequest) -> ActionReply {
         match StandIn::of(&request.declaration.action_type_id) {
             Ok(StandIn::DeploymentWindow) => self.start(request).await,
+            Ok(StandIn::Invoke) if request.continuation_token.is_some() => self.start(request).await,
             // The others never ask to be polled; a row that says otherwise is of no use.
             Ok(_) | Err(_) => waiting(),
         }

@@ -1,16 +1,20 @@
 //! The single-process host: pipelines run to their ends, and events come once and in order.
 #![allow(clippy::unwrap_used, reason = "tests and benchmarks fail by panicking and say what they skip or measure")]
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control::ports::{ActionReply, ActionRequest, ActionRunner};
+use control::Control;
+use control::jobs::Success;
+use control::ports::{ActionReply, ActionRequest, ActionRunner, Condition, Query, Write};
+use control::rows::{Task, WorkRow};
 use engine::{ActionKey, Outcome, Start, TriggerDetail};
 use local::config::LocalConfig;
 use local::host::{Host, HostOptions};
 use local::process::SupervisorCommand;
-use model::{Pipeline, TriggerType};
+use model::{ExecutionStatus, Pipeline, TriggerType};
 use serde_json::{Value, json};
 
 struct Immediately;
@@ -105,7 +109,7 @@ fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 /// Remembers what secret it was handed.
-struct Listening(Arc<std::sync::Mutex<Vec<String>>>);
+struct Listening(Arc<Mutex<Vec<String>>>);
 
 #[async_trait]
 impl ActionRunner for Listening {
@@ -126,7 +130,7 @@ impl ActionRunner for Listening {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_reaches_its_provider_and_no_file() {
     let data = tempfile::tempdir().unwrap();
-    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = Arc::new(Mutex::new(Vec::new()));
     let mut pipeline = chain("secretive", 1);
     pipeline.stages[0].actions[0] =
         serde_json::from_value(json!({"name": "Source", "outputArtifacts": [{"name": "Src"}],
@@ -161,4 +165,106 @@ async fn a_secret_reaches_its_provider_and_no_file() {
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(10).any(|window| window == b"tok-5f1e9c"), "{}", file.display());
     }
+}
+
+/// The job and the continuation token of each call.
+type Calls = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
+/// A function that wants to be called again, once or twice, and remembers what it was called with.
+struct Asking {
+    control: Arc<OnceLock<Arc<Control>>>,
+    calls: Calls,
+}
+
+#[async_trait]
+impl ActionRunner for Asking {
+    async fn start(&self, request: ActionRequest) -> ActionReply {
+        let well =
+            ActionReply::Ended(Box::new(Outcome { outputs: request.action.outputs.clone(), ..Outcome::default() }));
+        if !control::jobs::is_function(&request.action.action_type) {
+            return well;
+        }
+        let job = request.external_id.unwrap_or_else(|| request.action.id.to_string());
+        let number = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push((job.clone(), request.continuation_token));
+            calls.len()
+        };
+        if number < 3 {
+            let percent = u8::try_from(number * 30).unwrap();
+            let success = Success {
+                continuation_token: Some(format!("part-{number}")),
+                percent_complete: Some(percent),
+                ..Success::default()
+            };
+            self.control.get().unwrap().put_job_success_result(&job, "fn", false, success).await.unwrap();
+        }
+        well
+    }
+
+    async fn poll(&self, request: ActionRequest) -> ActionReply {
+        self.start(request).await
+    }
+
+    async fn end(&self, _: &ActionKey) {}
+}
+
+/// Has what is to be asked later asked now.
+async fn hasten(control: &Control) {
+    for shard in 0..control::keys::ROW_SHARDS {
+        let pk = control.place().work(shard);
+        let query = Query { pk, prefix: String::new(), after: None, limit: 100, backward: false };
+        for (key, stored) in control.table().query(&query).await.unwrap().items {
+            let row: WorkRow = control::stored::decode(&stored.body, "a row").unwrap();
+            if !matches!(row.task, Task::Poll(_)) || row.due <= control.now() {
+                continue;
+            }
+            let sooner = WorkRow { due: control.now(), ..row };
+            let write = Write::Put {
+                key: sooner.key(control.place()),
+                revision: 1,
+                body: control::stored::encode(&sooner).unwrap(),
+                condition: Condition::Absent,
+            };
+            let delete = Write::Delete { key, condition: Condition::Present };
+            // Whoever consumed it meanwhile was sooner still.
+            let _ = control.table().transact(&uuid::Uuid::new_v4().to_string(), &[delete, write]).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_is_called_again_with_each_continuation_token() {
+    let data = tempfile::tempdir().unwrap();
+    let (control, calls) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(Vec::new())));
+    let runner = Asking { control: control.clone(), calls: calls.clone() };
+    let host = Host::open_with(options(data.path()), |_| Arc::new(runner)).await.unwrap();
+    assert!(control.set(host.control().clone()).is_ok());
+    let mut pipeline = chain("asks", 1);
+    let invoke = json!({"name": "a", "configuration": {"FunctionName": "f"},
+        "actionTypeId": {"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"}});
+    pipeline.stages[1].actions = vec![serde_json::from_value(invoke).unwrap()];
+    host.control().create_pipeline(pipeline.clone()).await.unwrap();
+    let id = host.control().start_pipeline_execution(&pipeline.name, start(), None).await.unwrap();
+    let ended = async {
+        let mut percents = BTreeSet::new();
+        loop {
+            hasten(host.control()).await;
+            let state = host.control().get_pipeline_state(&pipeline.name).await.unwrap();
+            percents.extend(state.stages[1].actions.iter().filter_map(|action| action.percent_complete));
+            let execution = host.control().get_pipeline_execution(&pipeline.name, id).await.unwrap();
+            if execution.status != ExecutionStatus::InProgress {
+                return (execution.status, percents);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (status, percents) = tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+    assert_eq!((status, percents.last()), (ExecutionStatus::Succeeded, Some(&60)));
+    let calls = calls.lock().unwrap().clone();
+    let tokens: Vec<_> = calls.iter().map(|(_, token)| token.as_deref()).collect();
+    assert_eq!(tokens, [None, Some("part-1"), Some("part-2")]);
+    let jobs: BTreeSet<_> = calls.iter().map(|(job, _)| job).collect();
+    assert_eq!(jobs.len(), 3, "each call has a job of its own");
+    host.close().await.unwrap();
 }

@@ -31,6 +31,7 @@ pub fn claimed(key: ActionKey, action_type: ActionTypeId, at: Timestamp) -> Acti
         timeout_minutes: 60,
         external_id: None,
         external_url: None,
+        percent_complete: None,
         task_token: None,
         summary: None,
         error: None,

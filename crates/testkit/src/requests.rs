@@ -31,5 +31,6 @@ pub fn request(
         pushed_commit: None,
         input_revisions: StringMap::new(),
         external_id: None,
+        continuation_token: None,
     })
 }

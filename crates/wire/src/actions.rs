@@ -133,6 +133,7 @@ pub(crate) fn error_details(error: &ErrorDetail) -> Fields {
 pub fn action_execution(execution: &ActionExecution) -> Value {
     latest(execution)
         .with("actionExecutionId", execution.id)
+        .maybe("percentComplete", execution.percent_complete)
         .maybe("token", pending_token(execution))
         .maybe("logStreamARN", log_stream(execution))
         .done()

@@ -29,16 +29,12 @@ impl Fields {
 
     /// Text of 1 to `max` characters: empty text is left out, longer text is cut.
     pub(crate) fn text(self, name: &str, value: Option<&str>, max: usize) -> Self {
-        match value.filter(|text| !text.is_empty()) {
-            Some(text) => self.with(name, cut(text, max)),
-            None => self,
-        }
+        self.maybe(name, text(value, max))
     }
 
     /// An address of 1 to 2,048 characters; a longer one would be wrong if cut, and is left out.
     pub(crate) fn url(self, name: &str, value: Option<&str>) -> Self {
-        let fits = |url: &&str| !url.is_empty() && url.chars().count() <= 2048;
-        self.maybe(name, value.filter(fits))
+        self.maybe(name, url(value))
     }
 
     /// Seconds since 1970.
@@ -55,6 +51,16 @@ impl Fields {
     pub(crate) fn done(self) -> Value {
         Value::Object(self.0)
     }
+}
+
+/// Text of 1 to `max` characters: none for empty text, longer text is cut.
+pub(crate) fn text(value: Option<&str>, max: usize) -> Option<&str> {
+    value.filter(|text| !text.is_empty()).map(|text| cut(text, max))
+}
+
+/// An address of 1 to 2,048 characters; none for what would be wrong if cut.
+pub(crate) fn url(value: Option<&str>) -> Option<&str> {
+    value.filter(|url| !url.is_empty() && url.chars().count() <= 2048)
 }
 
 /// At most `max` characters of `text`.

@@ -8,7 +8,7 @@ use engine::*;
 use model::*;
 use serde_json::{Value, json};
 use wire::actions::{Beside, action_execution, action_execution_detail, rule_execution, rule_execution_detail};
-use wire::executions::{artifact_revision, pipeline_execution, pipeline_execution_summary, source_revision};
+use wire::executions::{ExecutionSummary, artifact_revision, pipeline_execution, pipeline_executions};
 use wire::pipelines::Times;
 use wire::state::{StageView, pipeline_state, stage_state};
 use wire::{Place, pipelines};
@@ -119,6 +119,7 @@ fn action(stage: &str, name: &str, slot: Slot) -> ActionExecution {
         timeout_minutes: 60,
         external_id: None,
         external_url: None,
+        percent_complete: None,
         task_token: None,
         summary: None,
         error: None,
@@ -154,6 +155,7 @@ fn full_action(stage: &str, name: &str, slot: Slot, long: usize) -> ActionExecut
         external_id: Some("e".repeat(long)),
         external_url: Some("u".repeat(long)),
         task_token: None,
+        percent_complete: Some(50),
         summary: Some("ä".repeat(long)),
         error: Some(ErrorDetail { code: "JobFailed".into(), message: "ä".repeat(long) }),
         inputs: vec![artifact("Src")],
@@ -165,6 +167,12 @@ fn full_action(stage: &str, name: &str, slot: Slot, long: usize) -> ActionExecut
     }
 }
 
+/// A listing of an execution, read as it lies in the table.
+fn listing(execution: &Execution, next: Option<&str>) -> Value {
+    let summary: ExecutionSummary = serde_json::from_slice(&serde_json::to_vec(execution).unwrap()).unwrap();
+    serde_json::to_value(pipeline_executions(&[summary], next)).unwrap()
+}
+
 const LENGTHS: [usize; 4] = [0, 1, 300, 9000];
 
 #[test]
@@ -172,9 +180,11 @@ fn executions() {
     let all = LENGTHS.map(full_execution).into_iter().chain([execution()]);
     for execution in all {
         is_shape("PipelineExecution", &pipeline_execution(&execution));
-        is_shape("PipelineExecutionSummary", &pipeline_execution_summary(&execution));
+        is_shape("ListPipelineExecutionsOutput", &listing(&execution, Some("token")));
     }
-    let summary = pipeline_execution_summary(&full_execution(1));
+    let listed = listing(&full_execution(1), None);
+    assert_eq!(listed.get("nextToken"), None);
+    let summary = &listed["pipelineExecutionSummaries"][0];
     assert_eq!(summary["startTime"], json!(1_700_000_000.25));
     assert_eq!(summary["stopTrigger"], json!({ "reason": "ä" }));
     assert_eq!(summary["rollbackMetadata"], json!({ "rollbackTargetPipelineExecutionId": OTHER }));
@@ -190,7 +200,6 @@ fn executions() {
 #[test]
 fn revisions() {
     for long in LENGTHS {
-        is_shape("SourceRevision", &source_revision(&revision(long)));
         is_shape("ArtifactRevision", &artifact_revision(&revision(long)).unwrap());
     }
     assert_eq!(artifact_revision(&SourceRevision { artifact: None, ..revision(1) }), None);

@@ -126,6 +126,7 @@ async fn succeeded(call: &Call, third_party: bool) -> Result<Value, ApiError> {
         revision,
         continuation_token,
         summary: input::maybe_text(details, "summary"),
+        percent_complete: details["percentComplete"].as_u64().and_then(|percent| percent.try_into().ok()),
         external_id: input::maybe_text(details, "externalExecutionId"),
         variables,
     };

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use control::views::{ActionCursor, ActionDetail, PipelineState, StageView as Found};
+use control::state::{PipelineState, StageView as Found};
+use control::views::{ActionCursor, ActionDetail};
 use engine::{ActionExecution, Hold};
 use model::{ExecutionId, ExecutionMode, StageName};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use wire::state::StageView;
 
 use super::{Call, input, pages};
 use crate::error::ApiError;
+use crate::output::Output;
 
 /// The most entries of a page.
 const MAX_PAGE: usize = 100;
@@ -46,19 +48,15 @@ pub(super) async fn pipeline_execution(call: &Call) -> Result<Value, ApiError> {
     Ok(json!({ "pipelineExecution": wire::executions::pipeline_execution(&execution) }))
 }
 
-pub(super) async fn pipeline_executions(call: &Call) -> Result<Value, ApiError> {
+pub(super) async fn pipeline_executions(call: &Call) -> Result<Output, ApiError> {
     let input = &call.input;
     let limit = input::max_results(input, MAX_PAGE);
     let stage = input["filter"]["succeededInStage"]["stageName"].as_str().map(StageName::from);
     let before: Option<u64> = pages::place(call)?;
     let (found, more) =
         call.control.list_pipeline_executions(&call.pipeline_name(), before, limit, stage.as_ref()).await?;
-    let summaries: Vec<Value> = found.iter().map(wire::executions::pipeline_execution_summary).collect();
-    let mut output = json!({ "pipelineExecutionSummaries": summaries });
-    if let Some(ordinal) = more {
-        output["nextToken"] = json!(pages::token(call, &ordinal)?);
-    }
-    Ok(output)
+    let next = more.map(|ordinal| pages::token(call, &ordinal)).transpose()?;
+    Output::json(&wire::executions::pipeline_executions(&found, next.as_deref()))
 }
 
 pub(super) async fn action_executions(call: &Call) -> Result<Value, ApiError> {
@@ -128,25 +126,36 @@ async fn newest_attempts(call: &Call, id: ExecutionId) -> Result<HashSet<model::
     Ok(actions.iter().filter(is_newest).map(|action| action.id).collect())
 }
 
-/// The targets of a deploy action. No provider tells of single targets yet, so that there are none to list.
+/// The targets of a deploy action's execution, whose status is one of the filter's if there is one.
 pub(super) async fn deploy_targets(call: &Call) -> Result<Value, ApiError> {
-    if let Some(name) = call.input["pipelineName"].as_str() {
+    let named = call.input["pipelineName"].as_str();
+    if let Some(name) = named {
         call.control.pipeline_ref(&name.into()).await?;
     }
     pages::place::<usize>(call)?;
-    let found = call.control.action_by_external_id(input::text(&call.input, "actionExecutionId")).await?;
-    let named = call.input["pipelineName"].as_str();
+    let wanted = input::text(&call.input, "actionExecutionId");
+    let found = call.control.action_by_external_id(wanted).await?;
     let found = found.filter(|found| named.is_none_or(|name| found.pipeline.name == name));
-    let found = match found {
+    let execution = match &found {
         Some(found) => call.control.action(&found.pipeline, &found.key).await?,
         None => None,
     };
-    match found {
-        Some(action) if action.id.to_string() == input::text(&call.input, "actionExecutionId") => {
-            Ok(json!({ "targets": [] }))
-        }
-        Some(_) | None => {
-            Err(ApiError::new("ActionExecutionNotFoundException", "there is no deploy action execution of this id"))
-        }
+    // A job's id leads to its action, too, and is not its execution's id.
+    let execution = execution.filter(|action| action.id.to_string() == wanted);
+    let (Some(found), Some(execution)) = (found, execution) else {
+        let message = "there is no deploy action execution of this id";
+        return Err(ApiError::new("ActionExecutionNotFoundException", message));
+    };
+    let resolved = call.control.resolved_configuration(found.pipeline.id, &found.key).await?;
+    let mut targets: Vec<Value> = wire::deploy_targets::deploy_target(&execution, &resolved).into_iter().collect();
+    for filter in call.input["filters"].as_array().into_iter().flatten() {
+        let statuses = filter["values"].as_array();
+        targets.retain(|target| statuses.is_none_or(|statuses| statuses.contains(&target["status"])));
     }
+    let (targets, next) = pages::slice(call, &targets, input::max_results(&call.input, MAX_PAGE))?;
+    let mut output = json!({ "targets": targets });
+    if let Some(next) = next {
+        output["nextToken"] = json!(next);
+    }
+    Ok(output)
 }

@@ -225,12 +225,12 @@ fn both_readers_of_the_model_agree() {
 #[test]
 fn answers_and_errors() {
     let target = Target::CodePipeline("GetPipeline".into());
-    let ok = success(Protocol::Json, &target, &json!({ "a": 1 }), "id-1");
+    let ok = success(Protocol::Json, &target, json!({ "a": 1 }).into(), "id-1");
     assert_eq!(ok.headers()["content-type"], "application/x-amz-json-1.1");
     assert_eq!(ok.headers()["x-amzn-requestid"], "id-1");
     assert!(matches!(ok.body(), Body::Full(bytes) if bytes == r#"{"a":1}"#));
     assert!(
-        matches!(success(Protocol::Json, &target, &Value::Null, "id").body(), Body::Full(bytes) if bytes.is_empty())
+        matches!(success(Protocol::Json, &target, Value::Null.into(), "id").body(), Body::Full(bytes) if bytes.is_empty())
     );
     let error = failure(Protocol::Json, &ApiError::new("ConflictException", "busy"), "id-2");
     assert_eq!(error.status(), 409);
@@ -244,7 +244,7 @@ fn answers_and_errors() {
     let Body::Full(bytes) = cbor.body() else { panic!("a stream") };
     let expected = json!({ "__type": "com.amazonaws.codepipeline#ConflictException", "message": "busy" });
     assert_eq!(cbor::body(bytes), Ok(expected));
-    let none = success(Protocol::Cbor, &target, &Value::Null, "id");
+    let none = success(Protocol::Cbor, &target, Value::Null.into(), "id");
     assert!(none.headers().get("content-type").is_none(), "there is no body");
 }
 
@@ -258,6 +258,7 @@ fn every_refusal_has_an_error_of_the_model() {
         R::ExecutionNotFound,
         R::StageNotFound("s".into()),
         R::ActionNotFound,
+        R::PipelinesLimit(1000),
         R::ConcurrentExecutionsLimit(50),
         R::DuplicatedStop,
         R::NotStoppable(why()),
@@ -275,7 +276,7 @@ fn every_refusal_has_an_error_of_the_model() {
     assert!(codes.iter().all(|code| shapes::error(code).is_some()), "{codes:?}");
     codes.sort_unstable();
     codes.dedup();
-    assert_eq!(codes.len(), 17);
+    assert_eq!(codes.len(), 18);
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::server::{Server, declaration, server};
 
 impl Server {
-    async fn cbor(&self, operation: &str, body: &[u8]) -> (u16, Vec<u8>, http::HeaderMap) {
+    pub async fn cbor(&self, operation: &str, body: &[u8]) -> (u16, Vec<u8>, http::HeaderMap) {
         let path = format!("/service/CodePipeline_20150709/operation/{operation}");
         let headers = [("content-type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")];
         let mut request = Request::builder().method("POST").uri(&path);

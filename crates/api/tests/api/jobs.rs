@@ -130,7 +130,8 @@ async fn a_job_goes_on_with_a_continuation_token() {
     assert_eq!(second["data"]["continuationToken"], "at-1");
     assert_eq!(second["data"]["pipelineContext"]["action"]["actionExecutionId"], first["id"]);
     let state = server.call("GetPipelineState", json!({ "name": "release" })).await.unwrap();
-    assert_eq!(state["stageStates"][1]["actionStates"][0]["latestExecution"]["summary"], "half");
+    let latest = &state["stageStates"][1]["actionStates"][0]["latestExecution"];
+    assert_eq!((&latest["summary"], &latest["percentComplete"]), (&json!("half"), &json!(50)));
     acknowledge(&server, &second).await.unwrap();
     server
         .call("PutJobSuccessResult", json!({ "jobId": second["id"], "outputVariables": { "Digest": "d" } }))

@@ -112,9 +112,20 @@ async fn deploy_actions_have_targets_to_list() {
     let ids: Vec<_> =
         history["actionExecutionDetails"].as_array().unwrap().iter().map(|d| d["actionExecutionId"].clone()).collect();
     let list = |input: Value| server.call("ListDeployActionExecutionTargets", input);
-    let found = list(json!({ "actionExecutionId": ids[0], "pipelineName": "release" })).await;
-    assert_eq!(found, Ok(json!({ "targets": [] })));
-    assert_eq!(list(json!({ "actionExecutionId": ids[0] })).await, Ok(json!({ "targets": [] })));
+    let found = list(json!({ "actionExecutionId": ids[0], "pipelineName": "release" })).await.unwrap();
+    let detail = &history["actionExecutionDetails"][0];
+    let (start, end) = (&detail["startTime"], &detail["lastUpdateTime"]);
+    let event = json!({ "name": "Deploy", "status": "Succeeded", "startTime": start, "endTime": end });
+    let target = json!({ "targetId": "out-bucket", "targetType": "S3", "status": "Succeeded", "startTime": start, "endTime": end,
+        "events": [event] });
+    assert_eq!(found, json!({ "targets": [target] }));
+    for (values, count) in [(json!(["Failed"]), 0), (json!(["Failed", "Succeeded"]), 1), (json!([]), 0)] {
+        let filter = json!([{ "name": "TARGET_STATUS", "values": values }]);
+        let found = list(json!({ "actionExecutionId": ids[0], "filters": filter })).await.unwrap();
+        assert_eq!(found["targets"].as_array().unwrap().len(), count, "{filter}");
+    }
+    let unnamed = json!({ "actionExecutionId": ids[0], "filters": [{ "name": "TARGET_SIZE", "values": ["1"] }] });
+    assert_eq!(code(list(unnamed).await), "ValidationException");
     assert_eq!(
         code(list(json!({ "actionExecutionId": ids[1] })).await),
         "ActionExecutionNotFoundException",

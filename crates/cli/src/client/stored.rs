@@ -56,7 +56,7 @@ impl Stored {
     /// # Errors
     /// What it refuses.
     pub fn call(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
-        self.runtime.block_on(operations::run(&self.prepared(operation, input)))
+        self.runtime.block_on(operations::run(&self.prepared(operation, input)))?.into_value()
     }
 
     /// One of Penstock's own.

@@ -186,8 +186,8 @@ impl Run {
 
     /// Whether the execution has ended for good; a rollback that took its place is followed instead.
     async fn is_over(&mut self) -> anyhow::Result<bool> {
-        let name = &self.pipeline.name;
-        let (executions, _) = self.control.list_pipeline_executions(name, None, 5, None).await?;
+        let name = self.pipeline.name.clone();
+        let (executions, _) = self.control.list_pipeline_executions(&name, None, 5, None).await?;
         let ours = self.board().execution.clone();
         if executions.iter().any(|execution| execution.id.to_string() == ours && !execution.status.is_terminal()) {
             // It runs again already: an automatic retry.
@@ -196,12 +196,13 @@ impl Run {
         let Some(rollback) = executions.into_iter().find(|execution| !execution.status.is_terminal()) else {
             return Ok(true);
         };
+        let plan = self.control.get_pipeline_execution(&name, rollback.id).await?.plan;
         let now = self.control.now();
         let shown = self.board().clone();
         self.view.settle(&shown, now);
         self.view.say(&format!("{} {}: rolling back as execution {}", ours, shown.state.as_str(), rollback.id));
         let mut board = Board::new(&self.pipeline, &rollback.id.to_string(), now);
-        board.stages.retain(|stage| rollback.plan.iter().any(|planned| planned.stage == stage.name.as_str()));
+        board.stages.retain(|stage| plan.iter().any(|planned| planned.stage == stage.name.as_str()));
         self.boards.push(board);
         Ok(false)
     }

@@ -25,6 +25,8 @@ pub struct Success {
     pub continuation_token: Option<String>,
     /// What to tell people.
     pub summary: Option<String>,
+    /// How far the work is, of 100.
+    pub percent_complete: Option<u8>,
     /// The work's id at the worker.
     pub external_id: Option<String>,
     /// The action's output variables.
@@ -129,6 +131,7 @@ impl Control {
             external_url: self.execution_url(&answered, success.external_id.as_deref()).await?,
             external_id: success.external_id,
             summary: success.summary,
+            percent_complete: success.percent_complete,
             variables: success.variables,
             ..Outcome::default()
         };
@@ -153,6 +156,7 @@ impl Control {
             external_id: success.external_id.clone(),
             external_url: self.execution_url(&answered, success.external_id.as_deref()).await?,
             summary: success.summary.clone(),
+            percent_complete: success.percent_complete,
             ..Started::default()
         };
         let key = answered.action.key.clone();

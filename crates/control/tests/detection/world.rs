@@ -184,9 +184,12 @@ impl World {
 
     /// The newest executions of `p`, in the order of their starts.
     pub async fn executions(&self) -> Vec<Execution> {
-        let (mut found, _) = self.control.list_pipeline_executions(&"p".into(), None, 100, None).await.unwrap();
-        found.reverse();
-        found
+        let (found, _) = self.control.list_pipeline_executions(&"p".into(), None, 100, None).await.unwrap();
+        let mut executions = Vec::new();
+        for summary in found.iter().rev() {
+            executions.push(self.control.get_pipeline_execution(&"p".into(), summary.id).await.unwrap());
+        }
+        executions
     }
 
     /// The commits of the executions of `p`, with what became of each.

@@ -74,6 +74,7 @@ pub(super) fn started(draft: &mut Draft<'_>, key: &ActionKey, started: &Started)
     action.external_id = started.external_id.clone().or(action.external_id);
     action.external_url = started.external_url.clone().or(action.external_url);
     action.summary = started.summary.clone().or(action.summary);
+    action.percent_complete = started.percent_complete.or(action.percent_complete);
     action.task_token = started.task_token.clone().or(action.task_token);
     if action == before {
         return Err(Reason::AlreadySo.into());
@@ -118,6 +119,7 @@ fn end(draft: &mut Draft<'_>, mut action: ActionExecution, outcome: &Outcome) ->
     action.external_id = outcome.external_id.clone().or(action.external_id);
     action.external_url = outcome.external_url.clone().or(action.external_url);
     action.summary = outcome.summary.clone().or(action.summary);
+    action.percent_complete = outcome.percent_complete.or(action.percent_complete);
     match &outcome.error {
         None => succeed(&mut action, outcome),
         Some(error) => fail(&mut action, error),

@@ -194,6 +194,7 @@ fn create_action(
         timeout_minutes,
         external_id: None,
         external_url: None,
+        percent_complete: None,
         task_token: None,
         summary: None,
         error: None,

@@ -3,6 +3,7 @@
 //! Everything in the process happens in commit order as the table's observer tells it. Nothing leaves the process (a
 //! program is started, an event published) before the table's `flush`; a source is only read.
 
+mod functions;
 mod inbox;
 mod publisher;
 mod recovery;
@@ -197,6 +198,7 @@ impl Host {
             control: self.control.clone(),
             runner,
             tasks: self.tasks.clone(),
+            calls: functions::Calls::default(),
             stop: self.stop.clone(),
         };
         worker.take_up(&left).await?;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::functions::{Calls, Next, after_call};
 use super::inbox::{RowAt, RowNews};
 use super::recovery::{Left, TakeUp, after_crash};
 use super::regions::Regions;
@@ -35,6 +36,8 @@ pub struct Worker {
     pub runner: Arc<dyn ActionRunner>,
     /// Running actions.
     pub tasks: TaskTracker,
+    /// Calls of functions in progress.
+    pub calls: Calls,
     /// Cancelled when the host closes.
     pub stop: CancellationToken,
 }
@@ -135,7 +138,7 @@ impl Worker {
                     // What a source action reads can be read again, should its claim be lost.
                     let reads_only = request.action.action_type.category == Category::Source;
                     if (reads_only || worker.flush().await)
-                        && let Some(reply) = worker.unless_stopped(worker.runner.start(*request)).await
+                        && let Some(reply) = worker.called(&row, *request, true).await
                     {
                         worker.report(&row, &key, reply, None).await;
                     }
@@ -160,6 +163,27 @@ impl Worker {
             }
         }
         true
+    }
+
+    /// Starts an action or asks for its news; what it came to, unless the host closes first.
+    async fn called(&self, row: &WorkRow, request: ActionRequest, starts: bool) -> Option<ActionReply> {
+        let action = request.action.clone();
+        let _call = self.calls.enter(&action);
+        let reply = if starts { self.runner.start(request) } else { self.runner.poll(request) };
+        let reply = self.unless_stopped(reply).await?;
+        let control = self.regions.control(&row.region);
+        loop {
+            match after_call(&control, &row.pipeline, &action, reply.clone()).await {
+                Ok(reply) => return Some(reply),
+                Err(error) => {
+                    tracing::error!(%error, action = %action.key.name, "what a call came to cannot be read; trying again");
+                    tokio::select! {
+                        () = self.stop.cancelled() => return None,
+                        () = tokio::time::sleep(RETRY) => {}
+                    }
+                }
+            }
+        }
     }
 
     /// A closing host ends what it runs (dropping ends the program) and reports nothing: the next host takes it up.
@@ -187,14 +211,17 @@ impl Worker {
         let Some(request) = control.request_again(&row.pipeline, key).await? else {
             return control.forget_row(Some(row)).await;
         };
+        let next = self.calls.next(control, request).await?;
         let (worker, row, key) = (self.clone(), row.clone(), key.clone());
-        self.tasks.spawn(async move { worker.poll_and_report(*Box::new(request), &row, &key).await });
+        self.tasks.spawn(async move {
+            let reply = match next {
+                Next::Call(request) => worker.called(&row, *request, false).await,
+                Next::Report(reply) => Some(reply),
+            };
+            if let Some(reply) = reply {
+                worker.report(&row, &key, reply, Some(&row)).await;
+            }
+        });
         Ok(())
-    }
-
-    async fn poll_and_report(&self, request: ActionRequest, row: &WorkRow, key: &ActionKey) {
-        if let Some(reply) = self.unless_stopped(self.runner.poll(request)).await {
-            self.report(row, key, reply, Some(row)).await;
-        }
     }
 }

@@ -7,6 +7,7 @@
 //! it. At a start the journal's writes since the checkpoint are read back into memory.
 
 mod journal;
+mod look_up;
 mod overlay;
 mod state;
 mod store;
@@ -24,12 +25,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use control::limits::{MAX_PAGE_BYTES, check_key, check_query, check_transaction};
+use control::limits::{MAX_PAGE_BYTES, check_query, check_transaction};
 use control::ports::{Key, Page, PortError, Query, Stored, Table, Write};
 use tokio::sync::oneshot;
 
 use journal::Journal;
-use overlay::{Merge, Row, Stretch, decode, encode};
+use overlay::{Entry, Merge, Row, Stretch, decode};
 use state::{PortFailure, State, Waiter};
 use store::Store;
 use worker::Shared;
@@ -204,7 +205,7 @@ impl RedbTable {
             Ok(true)
         })?;
         entries.sort_by_key(|(_, entry)| entry.commit);
-        let row = |(key, entry): (Vec<u8>, overlay::Entry)| {
+        let row = |(key, entry): (Vec<u8>, Entry)| {
             let commit = entry.commit;
             decode(&key, entry).map(|(key, stored)| (commit, key, stored))
         };
@@ -247,7 +248,7 @@ impl RedbTable {
         stretch: &Stretch,
         backward: bool,
         most: usize,
-        mut visit: impl FnMut(Vec<u8>, overlay::Entry) -> Result<bool, PortError>,
+        mut visit: impl FnMut(Vec<u8>, Entry) -> Result<bool, PortError>,
     ) -> Result<(), PortError> {
         let (recent, reader) = {
             let state = self.shared.lock();
@@ -339,20 +340,11 @@ impl Drop for RedbTable {
 #[async_trait]
 impl Table for RedbTable {
     async fn get(&self, key: &Key) -> Result<Option<Stored>, PortError> {
-        check_key(key)?;
-        let encoded = encode(&key.pk, &key.sk);
-        let reader = {
-            let state = self.shared.lock();
-            if state.closing {
-                return Err(closed());
-            }
-            if let Some(entry) = state.look(&encoded) {
-                return Ok(entry.map(|entry| Stored { revision: entry.revision, body: entry.body.clone() }));
-            }
-            state.reader()?
-        };
-        let entry = self.watched(reader.get(&encoded))?;
-        Ok(entry.map(|entry| Stored { revision: entry.revision, body: entry.body }))
+        Ok(self.look_up(std::slice::from_ref(key))?.pop().flatten())
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, PortError> {
+        self.look_up(keys)
     }
 
     async fn query(&self, query: &Query) -> Result<Page, PortError> {

@@ -15,6 +15,13 @@ pub(super) struct Entry {
     pub body: Bytes,
 }
 
+impl Entry {
+    /// The item as the port has it.
+    pub fn stored(&self) -> Stored {
+        Stored { revision: self.revision, body: self.body.clone() }
+    }
+}
+
 /// An encoded key, and what lies there: nothing where it was removed.
 pub(super) type Row = (Vec<u8>, Option<Entry>);
 

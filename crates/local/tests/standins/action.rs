@@ -143,6 +143,7 @@ pub fn request(category: Category, provider: &str) -> ActionRequest {
         pushed_commit: None,
         input_revisions: StringMap::new(),
         external_id: None,
+        continuation_token: None,
     }
 }
 

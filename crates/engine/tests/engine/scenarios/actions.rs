@@ -151,7 +151,7 @@ fn claim() -> engine::Claim {
 fn started_is_told_once() {
     let mut play = play("given A(s) -> B(x)\nstart #1");
     let key = play.key("A/s", "#1").unwrap();
-    let started = || Started { external_id: Some("job-1".into()), external_url: None, summary: None, task_token: None };
+    let started = || Started { external_id: Some("job-1".into()), ..Started::default() };
     let first = play.world.happens(What::Action(key.clone(), ActionReport::Started(started())));
     assert!(matches!(first, Decision::Changed(_)));
     let again = play.world.happens(What::Action(key.clone(), ActionReport::Started(started())));
