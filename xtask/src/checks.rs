@@ -18,6 +18,7 @@ const CFN_LINT: &[&str] = &["cfn-lint==1.58.0"];
 /// rustfmt, clippy with warnings as errors, cfn-lint, cargo deny.
 pub fn lint() -> anyhow::Result<()> {
     step("cargo", &["fmt", "--all", "--check"])?;
+    step("cargo", &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
     // With everything that is left out where only this machine is worked on.
     let all =
         ["clippy", "--quiet", "--workspace", "--all-targets", "--features", "penstock-cli/aws", "--", "-D", "warnings"];
@@ -28,7 +29,7 @@ pub fn lint() -> anyhow::Result<()> {
         "infra/forwarder.yaml",
         "infra/proxy-layer.yaml",
     ]))?;
-    let deny = cargo_deny()?;
+    let deny = cargo_tool("cargo-deny", CARGO_DENY)?;
     step_with(Command::new(deny).args(["--log-level", "error", "check", "bans", "licenses", "sources"]))
 }
 
@@ -68,15 +69,14 @@ fn stack_and_tests(emulators: &Emulators, python: &Path, arguments: &[&str]) -> 
     )
 }
 
-/// cargo-deny as pinned, built once below `.tools/` (without optimisation: that is the quicker way to its answer).
-fn cargo_deny() -> anyhow::Result<PathBuf> {
+/// A tool of cargo's as pinned, built once below `.tools/` (without optimisation: that is the quicker way to its answer).
+pub fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let tools = root().join(".tools");
-    let installed = tools.join("bin/cargo-deny");
-    let mark = tools.join(format!("cargo-deny-{CARGO_DENY}"));
+    let installed = tools.join("bin").join(name);
+    let mark = tools.join(format!("{name}-{version}"));
     if !(installed.exists() && mark.exists()) {
         let place = tools.to_string_lossy().into_owned();
-        let arguments =
-            ["install", "--quiet", "--locked", "--debug", "--root", &place, "cargo-deny", "--version", CARGO_DENY];
+        let arguments = ["install", "--quiet", "--locked", "--debug", "--root", &place, name, "--version", version];
         step("cargo", &arguments)?;
         std::fs::write(mark, "")?;
     }

@@ -1,10 +1,11 @@
-//! Chores that need an `if`: `cargo xtask demo|test|e2e|lint|bench|emulators|build|emulate`.
+//! Chores that need an `if`: `cargo xtask demo|test|e2e|lint|bench|fuzz|emulators|build|emulate`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool for developers")]
 
 mod bench;
 mod checks;
 mod demo;
 mod emulators;
+mod fuzz;
 mod stack;
 
 use std::path::PathBuf;
@@ -21,11 +22,12 @@ fn main() -> ExitCode {
         "e2e" => checks::e2e(),
         "lint" => checks::lint(),
         "bench" => bench::bench(argument.as_deref(), std::env::args().nth(3).as_deref()),
+        "fuzz" => fuzz::fuzz(argument.as_deref()),
         "emulators" => emulators::emulators(&std::env::args().skip(2).collect::<Vec<_>>()),
         "build" => stack::build(argument.as_deref()),
         "emulate" => stack::emulate(argument.as_deref()).map(|outputs| println!("{outputs}")),
         other => Err(anyhow::anyhow!(
-            "no chore named {other:?}; there are demo, test, e2e, lint, bench, emulators, build, emulate"
+            "no chore named {other:?}; there are demo, test, e2e, lint, bench, fuzz, emulators, build, emulate"
         )),
     };
     match done {

@@ -44,10 +44,12 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The protocol of a path, if it is one of the API's.
+    /// The protocol of a path, if it is one of the API's. Signatures cover a path without its dot segments and doubled
+    /// slashes: one that has some would be signed as another path than it is, and is none.
     pub fn of(path: &str) -> Option<Self> {
         match path {
             "/" => Some(Self::Json),
+            path if path.contains("/.") || path.contains("//") => None,
             path if path.starts_with(CBOR_PATH) => Some(Self::Cbor),
             _ => None,
         }

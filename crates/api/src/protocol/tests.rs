@@ -55,6 +55,15 @@ fn bodies_may_be_gzip() {
     }
 }
 
+/// What libFuzzer found: a signature for `/` holds for every path that becomes it.
+#[test]
+fn paths_are_what_was_signed() {
+    assert_eq!(Protocol::of("/service/CodePipeline_20150709/operation/GetPipeline"), Some(Protocol::Cbor));
+    for path in ["/service/..", "/service/x/../..", "/./", "//", "/service//operation", "/service/./x"] {
+        assert_eq!(Protocol::of(path), None, "{path}");
+    }
+}
+
 #[test]
 fn small_bodies_do_not_become_large() {
     let wide = format!("{{\"a\":[{}0]}}", "[],".repeat(MAX_VALUES));
