@@ -7,6 +7,7 @@ mod hostile;
 mod kill;
 mod readme;
 mod rust_sdk;
+mod rust_sdk_partners;
 mod rust_sdk_rest;
 mod stack;
 mod support;

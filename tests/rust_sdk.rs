@@ -15,8 +15,8 @@ use aws_sdk_codepipeline::types::{
 use aws_sdk_codepipeline::{Client, Config};
 use aws_smithy_cbor::protocol::RpcV2CborProtocol;
 
-use crate::rust_sdk_rest;
-use crate::support::{Served, repository};
+use crate::support::{Served, penstock, repository, succeed};
+use crate::{rust_sdk_partners, rust_sdk_rest};
 
 pub(crate) type Error = Box<dyn std::error::Error>;
 
@@ -267,7 +267,17 @@ async fn drives(speaks: Speaks) -> Result<(), Error> {
     makes(&client).await?;
     runs(&client).await?;
     stops(&client).await?;
-    rust_sdk_rest::everything_else(&client).await
+    rust_sdk_rest::everything_else(&client).await?;
+    rust_sdk_partners::partners(&client, &client_token(&server, directory.path())?).await
+}
+
+/// What a partner's worker is given: no SDK has a call for it.
+fn client_token(server: &Served, directory: &std::path::Path) -> Result<String, Error> {
+    let mut told = std::process::Command::new(penstock());
+    told.args(["client-token", "Test", "BlazeMeter", "--format", "json", "--endpoint-url", &server.endpoint]);
+    let told = succeed(told.args(["--credentials", "data/credentials"]).current_dir(directory));
+    let told: serde_json::Value = serde_json::from_str(&told)?;
+    Ok(told["clientToken"].as_str().ok_or("no token")?.to_owned())
 }
 
 #[tokio::test]

@@ -1,26 +1,22 @@
-//! The operations that `rust_sdk.rs` does not need: conditions, rollbacks, revisions, deploy targets, webhooks, partners' jobs.
+//! The operations that `rust_sdk.rs` does not need: conditions, rollbacks, revisions, deploy targets, webhooks.
 
 use aws_sdk_codepipeline::Client;
-use aws_sdk_codepipeline::error::ProvideErrorMetadata;
 use aws_sdk_codepipeline::primitives::DateTime;
 use aws_sdk_codepipeline::types::{
     ActionCategory, ActionDeclaration, ActionOwner, ActionRevision, ArtifactDetails, BeforeEntryConditions, Condition,
-    ConditionType, FailureDetails, FailureType, InputArtifact, OutputArtifact, PipelineExecutionStatus,
-    PipelineVariable, PipelineVariableDeclaration, Result as ConditionResult, RuleCategory, RuleDeclaration,
-    RuleExecutionFilter, RuleOwner, RuleTypeId, StageDeclaration, TriggerType, WebhookAuthConfiguration,
-    WebhookAuthenticationType, WebhookDefinition, WebhookFilterRule,
+    ConditionType, InputArtifact, OutputArtifact, PipelineExecutionStatus, PipelineVariable,
+    PipelineVariableDeclaration, Result as ConditionResult, RuleCategory, RuleDeclaration, RuleExecutionFilter,
+    RuleOwner, RuleTypeId, StageDeclaration, TriggerType, WebhookAuthConfiguration, WebhookAuthenticationType,
+    WebhookDefinition, WebhookFilterRule,
 };
 
 use crate::rust_sdk::{Error, declaration, ended_of, kind};
-
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(crate) async fn everything_else(client: &Client) -> Result<(), Error> {
     action_types(client).await?;
     conditions(client).await?;
     deploys(client).await?;
-    webhooks(client).await?;
-    third_party_jobs(client).await
+    webhooks(client).await
 }
 
 async fn action_types(client: &Client) -> Result<(), Error> {
@@ -55,7 +51,7 @@ fn commands(name: &str) -> Result<ActionDeclaration, Error> {
 }
 
 /// The execution that the creation of a pipeline started.
-async fn created(client: &Client, pipeline: &str) -> Result<String, Error> {
+pub(crate) async fn created(client: &Client, pipeline: &str) -> Result<String, Error> {
     let found = client.list_pipeline_executions().pipeline_name(pipeline).send().await?;
     let [only] = found.pipeline_execution_summaries() else { return Err("not one execution".into()) };
     Ok(only.pipeline_execution_id().ok_or("no id")?.to_owned())
@@ -176,35 +172,5 @@ async fn webhooks(client: &Client) -> Result<(), Error> {
     client.deregister_webhook_with_third_party().webhook_name("hook").send().await?;
     client.delete_webhook().name("hook").send().await?;
     assert!(client.list_webhooks().send().await?.webhooks().is_empty());
-    Ok(())
-}
-
-/// The way of a partner's job is walked in the API's own tests: its client token comes from nobody's SDK.
-async fn third_party_jobs(client: &Client) -> Result<(), Error> {
-    let kind = kind(ActionCategory::Test, ActionOwner::ThirdParty, "BlazeMeter")?;
-    assert!(client.poll_for_third_party_jobs().action_type_id(kind).send().await?.jobs().is_empty());
-    let failure = FailureDetails::builder().r#type(FailureType::JobFailed).message("no").build()?;
-    let (get, acknowledge) = (client.get_third_party_job_details(), client.acknowledge_third_party_job());
-    let (succeed, fail) = (client.put_third_party_job_success_result(), client.put_third_party_job_failure_result());
-    let codes = [
-        get.job_id(NOBODY).client_token("t").send().await.err().and_then(|error| error.code().map(str::to_owned)),
-        acknowledge
-            .job_id(NOBODY)
-            .client_token("t")
-            .nonce("1")
-            .send()
-            .await
-            .err()
-            .and_then(|error| error.code().map(str::to_owned)),
-        succeed.job_id(NOBODY).client_token("t").send().await.err().and_then(|error| error.code().map(str::to_owned)),
-        fail.job_id(NOBODY)
-            .client_token("t")
-            .failure_details(failure)
-            .send()
-            .await
-            .err()
-            .and_then(|error| error.code().map(str::to_owned)),
-    ];
-    assert_eq!(codes.map(Option::unwrap_or_default), ["JobNotFoundException"; 4]);
     Ok(())
 }

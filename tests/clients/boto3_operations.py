@@ -11,7 +11,7 @@ import time
 import boto3
 import botocore.model
 
-from served import client, kind, refused, wait
+from served import client, extension, kind, refused, wait
 
 endpoint, credentials, protocol = sys.argv[1:4]
 
@@ -179,6 +179,11 @@ def jobs():
     execution = cp.start_pipeline_execution(name="built")["pipelineExecutionId"]
     wait(lambda: failing.error or status("built", execution) == "Failed")
     assert not failing.error, failing.error
+
+
+def partners():
+    """A partner's worker takes jobs with its client's token, goes on with one, and fails another."""
+    nobody = "00000000-0000-0000-0000-000000000000"
     third_party = kind("Test", "BlazeMeter", "ThirdParty")
     assert cp.poll_for_third_party_jobs(actionTypeId=third_party)["jobs"] == []
     refused("JobNotFoundException", cp.get_third_party_job_details, jobId=nobody, clientToken="t")
@@ -186,6 +191,66 @@ def jobs():
     refused("JobNotFoundException", cp.put_third_party_job_success_result, jobId=nobody, clientToken="t")
     refused("JobNotFoundException", cp.put_third_party_job_failure_result, jobId=nobody, clientToken="t",
             failureDetails={"type": "JobFailed", "message": "no"})
+    declared = cp.get_action_type(**third_party)["actionType"]
+    declared.update(urls={"executionUrlTemplate": "https://load.example/{ExternalExecutionId}"}, description="Load tests")
+    cp.update_action_type(actionType=declared)
+    shown = cp.get_action_type(**third_party)["actionType"]
+    assert shown["urls"] == declared["urls"] and shown["description"] == "Load tests", shown
+    test = {"name": "Test", "actions": [{
+        "name": "Load", "actionTypeId": third_party, "inputArtifacts": [{"name": "Code"}]}]}
+    execution = created(declaration("partnered", test))
+    known = extension(cp, "GetThirdPartyClient", actionTypeId=third_party)
+    token = known["clientToken"]
+
+    def next_job(batch=1):
+        jobs = wait(lambda: cp.poll_for_third_party_jobs(actionTypeId=third_party, maxBatchSize=batch)["jobs"])
+        assert len(jobs) == 1 and jobs[0]["clientId"] == known["clientId"], jobs
+        return jobs[0]["jobId"]
+
+    def take(job):
+        refused("InvalidClientTokenException", cp.get_third_party_job_details, jobId=job, clientToken=token[::-1])
+        details = cp.get_third_party_job_details(jobId=job, clientToken=token)["jobDetails"]
+        refused("InvalidNonceException", cp.acknowledge_third_party_job, jobId=job, clientToken=token, nonce="0")
+        took = cp.acknowledge_third_party_job(jobId=job, clientToken=token, nonce=details["nonce"])
+        assert took["status"] == "InProgress", took
+        refused("InvalidNonceException", cp.acknowledge_third_party_job, jobId=job, clientToken=token,
+                nonce=details["nonce"])
+        return details
+
+    first = next_job()
+    details = take(first)
+    assert details["id"] == first and details["data"]["actionTypeId"] == third_party, details
+    context = details["data"]["pipelineContext"]
+    assert (context["pipelineName"], context["pipelineExecutionId"]) == ("partnered", execution), context
+    assert (context["stage"], context["action"]["name"]) == ({"name": "Test"}, "Load"), context
+    assert details["data"]["inputArtifacts"][0]["location"]["s3Location"]["bucketName"] == "artifacts", details
+    assert "continuationToken" not in details["data"], details
+    cp.put_third_party_job_success_result(jobId=first, clientToken=token, continuationToken="ramp-up", executionDetails={
+        "summary": "ramping up", "externalExecutionId": "load-1", "percentComplete": 10})
+    refused("InvalidJobStateException", cp.put_third_party_job_success_result, jobId=first, clientToken=token)
+    second = next_job(batch=10)
+    details = take(second)
+    assert second != first and details["data"]["continuationToken"] == "ramp-up", details
+    assert details["data"]["pipelineContext"] == context, details
+    refused("JobNotFoundException", cp.put_job_success_result, jobId=second)
+    cp.put_third_party_job_success_result(jobId=second, clientToken=token, executionDetails={
+        "summary": "peak 900/s", "externalExecutionId": "load-1", "percentComplete": 100})
+    wait(lambda: status("partnered", execution) == "Succeeded")
+    done = {d["actionName"]: d for d in cp.list_action_executions(pipelineName="partnered")["actionExecutionDetails"]}
+    result = done["Load"]["output"]["executionResult"]
+    assert done["Load"]["status"] == "Succeeded" and result["externalExecutionSummary"] == "peak 900/s", done
+    assert result["externalExecutionUrl"] == "https://load.example/load-1", result
+    execution = cp.start_pipeline_execution(name="partnered")["pipelineExecutionId"]
+    job = next_job()
+    take(job)
+    cp.put_third_party_job_failure_result(jobId=job, clientToken=token, failureDetails={
+        "type": "JobFailed", "message": "too slow", "externalExecutionId": "load-2"})
+    wait(lambda: status("partnered", execution) == "Failed")
+    [failed] = cp.list_action_executions(pipelineName="partnered", filter={"pipelineExecutionId": execution})[
+        "actionExecutionDetails"][:1]
+    result = failed["output"]["executionResult"]
+    assert result["errorDetails"] == {"code": "JobFailed", "message": "too slow"}, failed
+    assert result["externalExecutionId"] == "load-2", failed
 
 
 def revisions():
@@ -275,6 +340,6 @@ def tokens():
     refused("UnrecognizedClientException", wrong.list_pipelines)
 
 
-for part in (action_types, tags, jobs, revisions, rollbacks, pages, tokens):
+for part in (action_types, tags, jobs, partners, revisions, rollbacks, pages, tokens):
     part()
     print("held:", part.__name__)

@@ -65,6 +65,11 @@ pub enum ClientCommand {
         after_help = "Examples:\n  penstock connection create main --provider GitHub --token-file token\n  penstock connection list\n  penstock connection delete ARN"
     )]
     Connection(ConnectionArgs),
+    /// Show the token that a partner's job workers need for the jobs of an action type
+    #[command(
+        after_help = "Examples:\n  penstock client-token Test BlazeMeter\n  penstock client-token Invoke Snyk --format json"
+    )]
+    ClientToken(ClientTokenArgs),
     /// Show who called what: changes, and what was refused
     #[command(
         after_help = "Examples:\n  penstock audit\n  penstock audit --refused --limit 10\n  penstock audit --operation DeletePipeline --format json"
@@ -396,6 +401,23 @@ pub struct ListConnectionsArgs {
 pub struct DeleteConnectionArgs {
     /// The connection's ARN
     pub arn: String,
+    /// Shared.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `penstock client-token`.
+#[derive(Args, Debug)]
+pub struct ClientTokenArgs {
+    /// The action type's category
+    #[arg(value_name = "CATEGORY", value_parser = ["Build", "Deploy", "Test", "Invoke", "Approval"])]
+    pub category: String,
+    /// The action type's provider
+    #[arg(value_name = "PROVIDER")]
+    pub provider: String,
+    /// The action type's version
+    #[arg(long = "type-version", value_name = "VERSION", default_value = "1")]
+    pub version: String,
     /// Shared.
     #[command(flatten)]
     pub common: CommonArgs,

@@ -3,6 +3,7 @@
 mod api;
 mod audit;
 mod changes;
+mod client_token;
 mod connection;
 mod credentials;
 mod listing;
@@ -46,6 +47,7 @@ pub fn run(command: &ClientCommand) -> anyhow::Result<Exit> {
         ClientCommand::Logs(args) => logs::logs(args),
         ClientCommand::Watch(args) => watch::watch(args),
         ClientCommand::Connection(args) => connection::connection(args),
+        ClientCommand::ClientToken(args) => client_token::client_token(args),
         ClientCommand::Audit(args) => audit::audit(args),
         ClientCommand::Why(args) => state::why(args),
     }

@@ -21,6 +21,7 @@ const COMMANDS: &[&str] = &[
     "logs",
     "watch",
     "connection",
+    "client-token",
     "why",
     "audit",
     "proxy",
