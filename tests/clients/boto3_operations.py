@@ -319,6 +319,15 @@ def deployed():
     return cp.list_action_executions(pipelineName="shipped")["actionExecutionDetails"][0]["actionExecutionId"]
 
 
+def blockers():
+    """What the API reserves is refused, and not taken as if it were not there."""
+    gate = {"name": "Gate", "actions": [{"name": "Approve", "actionTypeId": kind("Approval", "Manual")}]}
+    cp.create_pipeline(pipeline=declaration("blocked", dict(gate, blockers=[])))
+    held = declaration("blocked", dict(gate, blockers=[{"name": "Nightly", "type": "Schedule"}]))
+    refused("InvalidBlockerDeclarationException", cp.update_pipeline, pipeline=held)
+    refused("InvalidBlockerDeclarationException", cp.create_pipeline, pipeline=dict(held, name="blocked-2"))
+
+
 def pages():
     """The paginators, each of which one of these scenarios uses; there are no waiters."""
     every = {name for name in cp.meta.method_to_api_mapping if cp.can_paginate(name)}
@@ -340,6 +349,6 @@ def tokens():
     refused("UnrecognizedClientException", wrong.list_pipelines)
 
 
-for part in (action_types, tags, jobs, partners, revisions, rollbacks, pages, tokens):
+for part in (action_types, tags, jobs, partners, revisions, rollbacks, blockers, pages, tokens):
     part()
     print("held:", part.__name__)

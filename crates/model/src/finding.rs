@@ -90,6 +90,8 @@ codes! {
     TooManyStages,
     /// A stage without an action.
     EmptyStage,
+    /// A stage with blockers, which the API reserves.
+    ReservedBlocker,
     /// More actions than a stage or a pipeline may have.
     TooManyActions,
     /// A name that must be unique stands twice.

@@ -60,6 +60,7 @@ fn error_name(finding: &Finding) -> &'static str {
         | Code::InvalidConfiguration
         | Code::MisplacedField
         | Code::InvalidTimeout => "InvalidActionDeclarationException",
+        Code::ReservedBlocker => "InvalidBlockerDeclarationException",
         Code::EmptyStage
         | Code::InvalidResult
         | Code::RuleNotAllowed

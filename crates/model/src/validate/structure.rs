@@ -15,6 +15,7 @@ pub(super) fn check(draft: &Draft<'_>, findings: &mut Findings) {
     check_counts(draft, findings);
     check_names(draft, findings);
     check_sources(draft, findings);
+    check_blockers(draft, findings);
     if draft.kind == PipelineType::V1 {
         check_v1(draft, findings);
     }
@@ -98,6 +99,18 @@ fn check_sources(draft: &Draft<'_>, findings: &mut Findings) {
             ),
         };
         findings.error(Code::SourcePlacement, action.path("actionTypeId.category"), message);
+    }
+}
+
+/// A blocker that nothing heeds would let through what its declaration says is held.
+fn check_blockers(draft: &Draft<'_>, findings: &mut Findings) {
+    for stage in draft.stages.iter().filter(|stage| !list(stage.value, "blockers").is_empty()) {
+        let message = format!(
+            "stage \"{}\" has blockers, which are reserved for future use; leave them out: a condition beforeEntry or a \
+             disabled transition holds a stage",
+            stage.name
+        );
+        findings.error(Code::ReservedBlocker, format_args!("$.stages[{}].blockers", stage.index), message);
     }
 }
 

@@ -191,6 +191,13 @@ fn structure() {
         vec![
             ("", "/stages", Some(json!([source_stage()])), Code::TooFewStages, "$.stages"),
             ("", "/stages", Some(json!([])), Code::TooFewStages, "$.stages"),
+            (
+                "",
+                "/stages/1/blockers",
+                Some(json!([{ "name": "Nightly", "type": "Schedule" }])),
+                Code::ReservedBlocker,
+                "$.stages[1].blockers",
+            ),
             ("", "/stages", many(51, &stage), Code::TooManyStages, "$.stages"),
             ("", "/stages/1/actions", Some(json!([])), Code::EmptyStage, "$.stages[1].actions"),
             ("", "/stages/1/actions", many(51, &approval), Code::TooManyActions, "$.stages[1].actions"),
