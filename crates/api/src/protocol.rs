@@ -144,7 +144,8 @@ pub fn body(protocol: Protocol, headers: &HeaderMap, bytes: &[u8]) -> Result<Val
     let unzipped;
     let bytes = match (encodings.next().map(HeaderValue::as_bytes), encodings.next()) {
         (None | Some(b"identity" | b""), None) => bytes,
-        (Some(b"gzip"), None) => {
+        // A coding's name is written as one likes (RFC 9110, 8.4.1).
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") => {
             unzipped = unzip(bytes)?;
             &unzipped
         }
