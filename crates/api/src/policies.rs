@@ -138,12 +138,15 @@ impl Policies {
     pub(crate) async fn check(&self, call: &Call, extension: bool) -> Result<(), ApiError> {
         let place = call.control.place();
         let asker = Asker { arn: &call.principal, account: &place.account };
-        let resource = Resource::of(&call.operation, &call.input, place);
         let action = schema::action(&call.operation, extension);
         let approves = call.operation == "PutApprovalResult";
         let starter = if approves && !self.is_empty() { starter(call).await } else { None };
-        if !self.permit(asker, &action, &resource, starter.as_deref()) {
-            return Err(denied(&call.principal, &action, &resource));
+        let resource = Resource::of(&call.operation, &call.input, place);
+        let started = Resource::started_by_webhook(&call.operation, &call.input, place);
+        for resource in std::iter::once(resource).chain(started) {
+            if !self.permit(asker, &action, &resource, starter.as_deref()) {
+                return Err(denied(&call.principal, &action, &resource));
+            }
         }
         Ok(())
     }

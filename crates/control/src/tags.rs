@@ -106,7 +106,8 @@ impl Control {
     pub fn tagged(&self, arn: &str) -> Result<Tagged, TagError> {
         let wrong = |why: &str| TagError::InvalidArn(format!("{arn}: {why}"));
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let ["arn", _, "codepipeline", region, account, resource] = parts[..] else {
+        // One resource has one ARN: policies know it by no other.
+        let ["arn", "aws", "codepipeline", region, account, resource] = parts[..] else {
             return Err(wrong("must be arn:aws:codepipeline:REGION:ACCOUNT:RESOURCE"));
         };
         if account != self.place().account || region != self.place().region {

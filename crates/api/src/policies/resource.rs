@@ -71,6 +71,13 @@ impl Resource {
         }
     }
 
+    /// The pipeline that a webhook starts: whoever makes one lets strangers start it.
+    pub(super) fn started_by_webhook(operation: &str, input: &Value, place: &Place) -> Option<Self> {
+        let name = input["webhook"]["targetPipeline"].as_str().filter(|_| operation == "PutWebhook")?;
+        let arn = format!("arn:aws:codepipeline:{}:{}:{name}", place.region, place.account);
+        Some(Self::Pipeline { account: place.account.clone(), arn, stage: None, action: None })
+    }
+
     fn of_arn(arn: String, account: String) -> Self {
         match arn.splitn(6, ':').nth(5) {
             Some(rest) if rest.starts_with("webhook:") => Self::Webhook { account, arn },

@@ -102,3 +102,27 @@ async fn links_made_before_a_restriction_decide_nothing() {
     server.api.guard.policies = std::sync::Arc::default();
     assert_eq!(server.send("POST", path, &headers, b"decision=approve").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_webhook_needs_leave_for_the_pipeline_that_it_starts() {
+    let server = guarded(&format!(
+        r#"
+        permit (principal, action, resource);
+        forbid (principal == Principal::"{OTHER}", action, resource in
+            Pipeline::"arn:aws:codepipeline:eu-west-1:123456789012:release");
+        "#
+    ))
+    .await;
+    for name in ["release", "other"] {
+        server.call("CreatePipeline", json!({ "pipeline": declaration(name) })).await.unwrap();
+    }
+    let hook = |target: &str| {
+        json!({ "webhook": { "name": "hook", "targetPipeline": target, "targetAction": "Fetch", "filters": [{ "jsonPath": "$.ref" }],
+            "authentication": "UNAUTHENTICATED", "authenticationConfiguration": {} } })
+    };
+    let denied = server.as_other("PutWebhook", hook("release")).await.unwrap_err();
+    assert_eq!(denied.0, "AccessDeniedException");
+    assert!(denied.1.ends_with("arn:aws:codepipeline:eu-west-1:123456789012:release"), "{}", denied.1);
+    server.as_other("PutWebhook", hook("other")).await.unwrap();
+    server.call("PutWebhook", hook("release")).await.unwrap();
+}

@@ -92,6 +92,8 @@ async fn wrong_arns_are_refused() {
         ("arn:aws:codepipeline:eu-west-1:123456789012:webhook:nobody", "ResourceNotFoundException"),
         ("arn:aws:codepipeline:us-east-1:123456789012:release", "InvalidArnException"),
         ("arn:aws:codepipeline:eu-west-1:999999999999:release", "InvalidArnException"),
+        // Whoever may not touch the resource may not do so by another name either.
+        ("arn:aws-cn:codepipeline:eu-west-1:123456789012:release", "InvalidArnException"),
         ("arn:aws:codepipeline:eu-west-1:123456789012:release/Build/Make", "InvalidArnException"),
         ("arn:aws:codepipeline:eu-west-1:123456789012:actiontype:Custom/Build/X", "InvalidArnException"),
         ("arn:aws:s3:::bucket", "ValidationException"),
