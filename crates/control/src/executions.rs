@@ -2,9 +2,9 @@
 
 use engine::{
     ActionKey, ActionReport, ApprovalDecision, Command, Event, Override, Refusal, Retry, Rollback, SetTransition,
-    Start, Stop, What,
+    SourceOverride, Start, Stop, What,
 };
-use model::{ActionName, ExecutionId, PipelineName, StageName};
+use model::{ActionName, ExecutionId, PipelineName, StageName, StringMap};
 
 use crate::control::{Applied, Control, ControlError};
 use crate::keys;
@@ -13,8 +13,14 @@ use crate::ports::{Condition, Key, Write};
 use crate::rows::PipelineRef;
 use crate::stored::{decode, encode};
 
+/// What a start is asked for, but for who asks.
+struct Asked {
+    variables: StringMap,
+    overrides: Vec<SourceOverride>,
+}
+
 impl Control {
-    /// StartPipelineExecution. The same `token` starts once.
+    /// StartPipelineExecution. The same `token` starts once, and stands for one request.
     pub async fn start_pipeline_execution(
         &self,
         name: &PipelineName,
@@ -22,14 +28,13 @@ impl Control {
         token: Option<&str>,
     ) -> Result<ExecutionId, ControlError> {
         let pipeline = self.pipeline_ref(name).await?;
+        let asked = Asked { variables: start.variables.clone(), overrides: start.overrides.clone() };
         let event = self.event(What::Command(Command::Start(start)));
         let Some(token) = token else {
             return self.started(self.command(&pipeline, &event, &[]).await?);
         };
         if let Some(earlier) = self.started_by(&pipeline, token).await? {
-            // Whoever committed it may not have flushed yet.
-            self.table().flush().await?;
-            return Ok(earlier);
+            return self.same_start(name, asked, earlier).await;
         }
         let id = ExecutionId(event.seed.id("execution"));
         let extra = [Write::Put {
@@ -42,10 +47,30 @@ impl Control {
             Some(id) => Ok(id),
             None => {
                 let earlier = self.started_by(&pipeline, token).await?.ok_or(ControlError::Busy)?;
-                self.table().flush().await?;
-                Ok(earlier)
+                self.same_start(name, asked, earlier).await
             }
         }
+    }
+
+    /// The execution that a token started, if it was started as is asked now.
+    async fn same_start(
+        &self,
+        name: &PipelineName,
+        asked: Asked,
+        earlier: ExecutionId,
+    ) -> Result<ExecutionId, ControlError> {
+        let execution = self.get_pipeline_execution(name, earlier).await?;
+        let same = |(variable, value)| execution.variables.get(variable) == Some(value);
+        if asked.overrides != execution.overrides || !asked.variables.iter().all(same) {
+            let message = format!(
+                "clientRequestToken was used to start the execution {earlier} with other variables or source revisions; \
+                 give each request a token of its own"
+            );
+            return Err(Refusal::Invalid(message).into());
+        }
+        // Whoever committed it may not have flushed yet.
+        self.table().flush().await?;
+        Ok(earlier)
     }
 
     /// Starts, unless the token was used meanwhile.

@@ -1,9 +1,10 @@
 //! What people look at: history; state is in `state.rs`.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use engine::{ActionExecution, Execution, ItemKey, Read, Refusal, StageExecution, Success};
-use model::{ExecutionId, Pipeline, PipelineId, PipelineName, StageName, StringMap, Version};
+use model::{ActionExecutionId, ExecutionId, Pipeline, PipelineId, PipelineName, StageName, StringMap, Version};
 use wire::executions::ExecutionSummary;
 
 use crate::control::{Control, ControlError};
@@ -31,8 +32,19 @@ pub struct ActionDetail {
 pub struct ActionCursor {
     /// The ordinal of the execution.
     pub ordinal: u64,
-    /// How many of its action executions were shown.
-    pub shown: usize,
+    /// How many of its action executions are left to show, the oldest: what is started meanwhile moves none of them.
+    pub left: usize,
+}
+
+/// Which action executions are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActionFilter {
+    /// Those of this execution only.
+    pub only: Option<ExecutionId>,
+    /// The newest attempt of each action only.
+    pub newest_attempts: bool,
+    /// Those of rules, not of actions.
+    pub rules: bool,
 }
 
 impl Control {
@@ -118,36 +130,38 @@ impl Control {
         found.iter().map(|(key, stored)| Ok(decode(&stored.body, &key.sk)?)).collect()
     }
 
-    /// ListActionExecutions (`rules` false) or ListRuleExecutions (`rules` true): newest first.
+    /// ListActionExecutions and ListRuleExecutions: newest first.
     pub async fn list_action_executions(
         &self,
         name: &PipelineName,
-        only: Option<ExecutionId>,
+        filter: &ActionFilter,
         cursor: Option<ActionCursor>,
         limit: usize,
-        rules: bool,
     ) -> Result<(Vec<ActionDetail>, Option<ActionCursor>), ControlError> {
         let pipeline = self.pipeline_ref(name).await?;
         let mut details = Vec::new();
         let mut cursor = cursor;
         loop {
-            let Some(execution) = self.execution_at(&pipeline, only, cursor.as_ref()).await? else {
+            let Some(execution) = self.execution_at(&pipeline, filter.only, cursor.as_ref()).await? else {
                 return Ok((details, None));
             };
-            let skip = cursor.as_ref().filter(|at| at.ordinal == execution.ordinal).map_or(0, |at| at.shown);
+            let left = cursor.as_ref().filter(|at| at.ordinal == execution.ordinal).map_or(usize::MAX, |at| at.left);
             let mut actions = self.actions_of(pipeline.id, execution.id).await?;
-            actions.retain(|action| action.is_rule() == rules);
-            actions.reverse();
-            for (shown, action) in actions.into_iter().enumerate().skip(skip) {
+            actions.retain(|action| action.is_rule() == filter.rules);
+            let newest = newest_attempts(&actions);
+            for (index, action) in actions.into_iter().enumerate().take(left).rev() {
+                if filter.newest_attempts && !newest.contains(&action.id) {
+                    continue;
+                }
                 if details.len() == limit {
-                    return Ok((details, Some(ActionCursor { ordinal: execution.ordinal, shown })));
+                    return Ok((details, Some(ActionCursor { ordinal: execution.ordinal, left: index + 1 })));
                 }
                 details.push(self.detail(&pipeline, action).await?);
             }
-            if only.is_some() {
+            if filter.only.is_some() {
                 return Ok((details, None));
             }
-            cursor = Some(ActionCursor { ordinal: execution.ordinal, shown: usize::MAX });
+            cursor = Some(ActionCursor { ordinal: execution.ordinal, left: 0 });
         }
     }
 
@@ -162,7 +176,7 @@ impl Control {
             let found = self.summaries(pipeline.id, &[id]).await?.pop();
             return found.map(Some).ok_or_else(|| Refusal::ExecutionNotFound.into());
         }
-        let before = cursor.map(|at| if at.shown == usize::MAX { at.ordinal } else { at.ordinal + 1 });
+        let before = cursor.map(|at| if at.left == 0 { at.ordinal } else { at.ordinal.saturating_add(1) });
         let (mut executions, _) = self.list_pipeline_executions(&pipeline.name, before, 1, None).await?;
         Ok(executions.pop())
     }
@@ -196,4 +210,16 @@ impl Control {
         self.loader.cache.keep_declaration(id, version, declaration.clone());
         Ok(Some(declaration))
     }
+}
+
+/// The newest attempt of each action and rule of an execution.
+fn newest_attempts(actions: &[ActionExecution]) -> HashSet<ActionExecutionId> {
+    let mut newest: HashMap<_, &ActionExecution> = HashMap::new();
+    for action in actions {
+        let known = newest.entry((&action.key.stage, action.key.slot, &action.key.name)).or_insert(action);
+        if action.key.attempt > known.key.attempt {
+            *known = action;
+        }
+    }
+    newest.into_values().map(|action| action.id).collect()
 }

@@ -1,5 +1,7 @@
 //! `GetPipelineState`: every stage with its transition, who waits before it, and its latest execution.
 
+use std::collections::BTreeMap;
+
 use engine::{ActionExecution, Execution, Hold, StageExecution};
 use model::{ActionName, ConditionResult, ConditionSlot, PipelineName, RetryTrigger, Stage, Version};
 use serde_json::{Value, json};
@@ -21,6 +23,8 @@ pub struct StageView<'a> {
     pub latest: Option<(&'a Execution, &'a StageExecution)>,
     /// The newest attempts of its actions and rules, of the latest execution.
     pub actions: Vec<&'a ActionExecution>,
+    /// Where the subjects of actions are shown whose type says so.
+    pub entity_urls: BTreeMap<ActionName, String>,
 }
 
 /// `GetPipelineStateOutput`; `stages` are in the order of the pipeline's declaration.
@@ -38,7 +42,14 @@ pub fn pipeline_state(name: &PipelineName, version: Version, times: Times, stage
 impl<'a> StageView<'a> {
     /// A stage without state: of a pipeline that never ran, or in PARALLEL mode.
     pub fn stateless(stage: &'a Stage) -> Self {
-        Self { stage, waiting: Vec::new(), holds: None, latest: None, actions: Vec::new() }
+        Self {
+            stage,
+            waiting: Vec::new(),
+            holds: None,
+            latest: None,
+            actions: Vec::new(),
+            entity_urls: BTreeMap::new(),
+        }
     }
 }
 
@@ -85,14 +96,15 @@ fn transition_state(holds: &[Hold]) -> Value {
 fn action_state(name: &ActionName, view: &StageView<'_>) -> Value {
     let execution = view.actions.iter().find(|execution| !execution.is_rule() && execution.key.name == *name);
     let fields = Fields::default().with("actionName", name);
+    let entity = view.entity_urls.get(name).map(String::as_str);
     match execution {
         Some(execution) => fields
             .object("currentRevision", current_revision(execution))
             .with("latestExecution", action_execution(execution))
-            .url("entityUrl", execution.external_url.as_deref())
+            .url("entityUrl", entity.or(execution.external_url.as_deref()))
             .url("revisionUrl", execution.revision.as_ref().and_then(|revision| revision.url.as_deref()))
             .done(),
-        None => fields.done(),
+        None => fields.url("entityUrl", entity).done(),
     }
 }
 

@@ -304,6 +304,7 @@ fn the_state_of_a_pipeline() {
         holds: None,
         latest: Some((&execution, &stage)),
         actions: vec![&fetch],
+        entity_urls: std::collections::BTreeMap::new(),
     };
     let second = StageView {
         stage: &pipeline.stages[1],
@@ -311,6 +312,7 @@ fn the_state_of_a_pipeline() {
         holds: Some(std::slice::from_ref(&hold)),
         latest: Some((&execution, &stage)),
         actions: vec![&window],
+        entity_urls: std::collections::BTreeMap::new(),
     };
     let state = pipeline_state(&"release".into(), 2, TIMES, &[first, second]);
     is_shape("GetPipelineStateOutput", &state);

@@ -1,11 +1,13 @@
 //! What people look at: GetPipelineState, GetPipelineExecution and the listings of executions.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 
+use control::action_types::fill_url;
+use control::jobs::takes_jobs;
 use control::state::{PipelineState, StageView as Found};
-use control::views::{ActionCursor, ActionDetail};
-use engine::{ActionExecution, Hold};
-use model::{ExecutionId, ExecutionMode, StageName};
+use control::views::{ActionCursor, ActionDetail, ActionFilter};
+use engine::Hold;
+use model::{ActionName, ActionTypeId, ExecutionId, ExecutionMode, Stage, StageName};
 use serde_json::{Value, json};
 use wire::actions::Beside;
 use wire::pipelines::Times;
@@ -20,13 +22,37 @@ const MAX_PAGE: usize = 100;
 
 pub(super) async fn pipeline_state(call: &Call) -> Result<Value, ApiError> {
     let state = call.control.get_pipeline_state(&input::text(&call.input, "name").into()).await?;
-    let views: Vec<StageView<'_>> =
-        state.stages.iter().enumerate().map(|(index, found)| stage_view(&state, index, found)).collect();
+    let mut templates = HashMap::new();
+    let mut views = Vec::with_capacity(state.stages.len());
+    for (index, found) in state.stages.iter().enumerate() {
+        let entity_urls = entity_urls(call, &found.declared, &mut templates).await?;
+        views.push(StageView { entity_urls, ..stage_view(&state, index, found) });
+    }
     let times = Times { created: state.created_at, updated: state.updated_at };
     Ok(wire::state::pipeline_state(&state.pipeline.name, state.header.version, times, &views))
 }
 
-/// In PARALLEL mode stages have no state and no transitions; the first stage never has a transition.
+/// Where the subjects of a stage's actions are shown that job workers do: their types have templates, each read once.
+async fn entity_urls(
+    call: &Call,
+    stage: &Stage,
+    templates: &mut HashMap<ActionTypeId, Option<String>>,
+) -> Result<BTreeMap<ActionName, String>, ApiError> {
+    let mut urls = BTreeMap::new();
+    for action in stage.actions.iter().filter(|action| takes_jobs(&action.action_type_id)) {
+        let id = &action.action_type_id;
+        if !templates.contains_key(id) {
+            let known = call.control.custom_action_type(id).await?;
+            templates.insert(id.clone(), known.and_then(|known| known.settings.entity_url_template));
+        }
+        if let Some(Some(template)) = templates.get(id) {
+            urls.insert(action.name.clone(), fill_url(template, &action.configuration, None));
+        }
+    }
+    Ok(urls)
+}
+
+/// In PARALLEL mode stages have no state and no transitions; the first stage has none but what somebody disabled.
 fn stage_view<'a>(state: &PipelineState, index: usize, found: &'a Found) -> StageView<'a> {
     let stateless = StageView::stateless(&found.declared);
     if state.header.mode == ExecutionMode::Parallel {
@@ -35,7 +61,7 @@ fn stage_view<'a>(state: &PipelineState, index: usize, found: &'a Found) -> Stag
     let holds: &[Hold] = &found.lane.holds;
     StageView {
         waiting: found.inbound.iter().collect(),
-        holds: (index > 0).then_some(holds),
+        holds: (index > 0 || !holds.is_empty()).then_some(holds),
         latest: found.latest.as_ref().zip(found.stage_execution.as_ref()),
         actions: found.actions.iter().collect(),
         ..stateless
@@ -76,7 +102,7 @@ pub(super) async fn rule_executions(call: &Call) -> Result<Value, ApiError> {
 fn output(call: &Call, name: &str, entries: Vec<Value>, next: Option<ActionCursor>) -> Result<Value, ApiError> {
     let mut output = json!({ name: entries });
     if let Some(next) = next {
-        output["nextToken"] = json!(pages::token(call, &(next.ordinal, next.shown))?);
+        output["nextToken"] = json!(pages::token(call, &(next.ordinal, next.left))?);
     }
     Ok(output)
 }
@@ -95,35 +121,25 @@ fn beside<'a>(detail: &'a ActionDetail, region: &'a str) -> Beside<'a> {
 async fn listed(call: &Call, rules: bool) -> Result<(Vec<ActionDetail>, Option<ActionCursor>), ApiError> {
     let filter = &call.input["filter"];
     let latest = &filter["latestInPipelineExecution"];
-    let only = [&filter["pipelineExecutionId"], &latest["pipelineExecutionId"]].into_iter().find(|id| !id.is_null());
-    let only: Option<ExecutionId> = only
-        .map(|id| id.as_str().unwrap_or_default().parse())
+    let named = [&filter["pipelineExecutionId"], &latest["pipelineExecutionId"]].map(Value::as_str);
+    if let [Some(one), Some(other)] = named
+        && one != other
+    {
+        return Err(ApiError::invalid(
+            "filter.pipelineExecutionId and filter.latestInPipelineExecution.pipelineExecutionId name two executions; no \
+             action belongs to both",
+        ));
+    }
+    let only: Option<ExecutionId> = named[0]
+        .or(named[1])
+        .map(str::parse)
         .transpose()
         .map_err(|_| ApiError::invalid("pipelineExecutionId must be the id of an execution"))?;
+    let filter = ActionFilter { only, newest_attempts: latest["startTimeRange"] == "Latest", rules };
     let cursor: Option<(u64, usize)> = pages::place(call)?;
-    let cursor = cursor.map(|(ordinal, shown)| ActionCursor { ordinal, shown });
+    let cursor = cursor.map(|(ordinal, left)| ActionCursor { ordinal, left });
     let limit = input::max_results(&call.input, MAX_PAGE);
-    let name = call.pipeline_name();
-    let (mut details, next) = call.control.list_action_executions(&name, only, cursor, limit, rules).await?;
-    if let (Some(execution), "Latest") = (only, input::text(latest, "startTimeRange")) {
-        let newest = newest_attempts(call, execution).await?;
-        details.retain(|detail| newest.contains(&detail.action.id));
-    }
-    Ok((details, next))
-}
-
-/// The newest attempt of each action and rule of an execution.
-async fn newest_attempts(call: &Call, id: ExecutionId) -> Result<HashSet<model::ActionExecutionId>, ApiError> {
-    let pipeline = call.control.pipeline_ref(&call.pipeline_name()).await?;
-    let actions = call.control.actions_of(pipeline.id, id).await?;
-    let is_newest = |action: &&ActionExecution| {
-        !actions.iter().any(|other| {
-            other.key.attempt > action.key.attempt
-                && (&other.key.stage, other.key.slot, &other.key.name)
-                    == (&action.key.stage, action.key.slot, &action.key.name)
-        })
-    };
-    Ok(actions.iter().filter(is_newest).map(|action| action.id).collect())
+    Ok(call.control.list_action_executions(&call.pipeline_name(), &filter, cursor, limit).await?)
 }
 
 /// The targets of a deploy action's execution, whose status is one of the filter's if there is one.

@@ -11,7 +11,10 @@ pub fn custom(category: &str) -> Value {
 pub fn new_type(category: &str) -> Value {
     json!({
         "category": category, "provider": "Builder", "version": "1",
-        "settings": { "executionUrlTemplate": "https://ci.example/{Config:Project}/{ExternalExecutionId}" },
+        "settings": {
+            "entityUrlTemplate": "https://ci.example/{Config:Project}?pin={Config:Pin}",
+            "executionUrlTemplate": "https://ci.example/{Config:Project}/{ExternalExecutionId}",
+        },
         "configurationProperties": [
             { "name": "Project", "required": true, "key": true, "secret": false, "queryable": true, "type": "String" },
             { "name": "Deep", "required": false, "key": false, "secret": false, "type": "Boolean" },
@@ -132,6 +135,8 @@ async fn a_job_goes_on_with_a_continuation_token() {
     let state = server.call("GetPipelineState", json!({ "name": "release" })).await.unwrap();
     let latest = &state["stageStates"][1]["actionStates"][0]["latestExecution"];
     assert_eq!((&latest["summary"], &latest["percentComplete"]), (&json!("half"), &json!(50)));
+    assert_eq!(latest["externalExecutionUrl"], "https://ci.example/web/run-7");
+    assert_eq!(state["stageStates"][1]["actionStates"][0]["entityUrl"], "https://ci.example/web?pin=****");
     acknowledge(&server, &second).await.unwrap();
     server
         .call("PutJobSuccessResult", json!({ "jobId": second["id"], "outputVariables": { "Digest": "d" } }))

@@ -233,6 +233,44 @@ async fn a_rejected_stage_is_retried_and_latest_shows_the_newest_attempt() {
         let page = server.call("ListActionExecutions", filter(range)).await.unwrap();
         assert_eq!(page["actionExecutionDetails"].as_array().unwrap().len(), count, "{range}");
     }
+    let mut both = filter("All");
+    both["filter"]["pipelineExecutionId"] = json!("00000000-0000-0000-0000-000000000000");
+    assert_eq!(code(server.call("ListActionExecutions", both).await), "ValidationException");
+}
+
+/// One page after the other, of one entry each: whose attempts they are.
+async fn attempts(server: &Server, mut input: Value, between: impl AsyncFn()) -> Vec<String> {
+    input["maxResults"] = json!(1);
+    let mut found = Vec::new();
+    loop {
+        let page = server.call("ListActionExecutions", input.clone()).await.unwrap();
+        let [one] = &page["actionExecutionDetails"].as_array().unwrap()[..] else { panic!("not one: {page}") };
+        found.push(format!("{} {}", one["actionName"].as_str().unwrap(), one["status"].as_str().unwrap()));
+        if page["nextToken"].is_null() {
+            return found;
+        }
+        input["nextToken"] = page["nextToken"].clone();
+        between().await;
+    }
+}
+
+#[tokio::test]
+async fn pages_are_full_and_what_starts_meanwhile_moves_nothing() {
+    let server = created().await;
+    let id = server.start().await;
+    let again = async || {
+        server.decide(&server.token().await, "Rejected").await.unwrap();
+        let retry = json!({ "pipelineName": "release", "stageName": "Check", "pipelineExecutionId": id, "retryMode": "FAILED_ACTIONS" });
+        server.call("RetryStageExecution", retry).await.unwrap();
+        server.run().await;
+    };
+    again().await;
+    again().await;
+    let latest = json!({ "pipelineExecutionId": id, "startTimeRange": "Latest" });
+    let input = json!({ "pipelineName": "release", "filter": { "latestInPipelineExecution": latest } });
+    assert_eq!(attempts(&server, input, async || {}).await, ["Decide InProgress", "Fetch Succeeded"]);
+    let all = attempts(&server, json!({ "pipelineName": "release" }), again).await;
+    assert_eq!(all, ["Decide InProgress", "Decide Failed", "Decide Failed", "Fetch Succeeded"]);
 }
 
 #[tokio::test]
@@ -327,6 +365,43 @@ async fn the_same_request_token_starts_once() {
     let first = start("token-1").await.unwrap();
     assert_eq!(start("token-1").await.unwrap(), first);
     assert_ne!(start("token-2").await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_request_token_stands_for_one_request() {
+    let server = created().await;
+    let start = |token: &str, tag: &str, version: &str| {
+        let variables = json!([{ "name": "tag", "value": tag }]);
+        let revisions =
+            json!([{ "actionName": "Fetch", "revisionType": "S3_OBJECT_VERSION_ID", "revisionValue": version }]);
+        let input = json!({ "name": "release", "clientRequestToken": token, "variables": variables, "sourceRevisions": revisions });
+        server.call("StartPipelineExecution", input)
+    };
+    let first = start("token-1", "v2", "abc").await.unwrap();
+    assert_eq!(start("token-1", "v2", "abc").await.unwrap(), first);
+    for (tag, version) in [("v3", "abc"), ("v2", "abd")] {
+        let (error, message) = start("token-1", tag, version).await.unwrap_err();
+        assert_eq!(error, "ValidationException");
+        assert!(message.contains(first["pipelineExecutionId"].as_str().unwrap()), "{message}");
+    }
+    let listed = server.call("ListPipelineExecutions", json!({ "pipelineName": "release" })).await.unwrap();
+    assert_eq!(listed["pipelineExecutionSummaries"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_hold_before_the_first_stage_is_shown() {
+    let server = created().await;
+    let at = json!({ "pipelineName": "release", "stageName": "Source", "transitionType": "Inbound" });
+    assert_eq!(server.stages().await[0].get("inboundTransitionState"), None);
+    let mut disable = at.clone();
+    disable["reason"] = json!("freeze");
+    server.call("DisableStageTransition", disable).await.unwrap();
+    let id = server.start().await;
+    let stages = server.stages().await;
+    assert_eq!(stages[0]["inboundTransitionState"]["disabledReason"], "freeze");
+    assert_eq!(stages[0]["inboundExecution"]["pipelineExecutionId"], id.as_str());
+    server.call("EnableStageTransition", at).await.unwrap();
+    assert_eq!(server.stages().await[0].get("inboundTransitionState"), None);
 }
 
 #[tokio::test]
