@@ -15,7 +15,7 @@ use cedar_policy::{
 use control::Control;
 use control::rows::PipelineRef;
 use engine::ActionExecution;
-use model::Pipeline;
+use model::{Pipeline, PipelineName};
 use serde_json::json;
 
 use crate::approval::link;
@@ -149,6 +149,23 @@ impl Policies {
             }
         }
         Ok(())
+    }
+
+    /// Checks a call once more, on the pipeline that it turned out to be about.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDeniedException` naming the action and the pipeline.
+    pub(crate) fn check_pipeline(&self, call: &Call, pipeline: &PipelineName) -> Result<(), ApiError> {
+        let place = call.control.place();
+        let asker = Asker { arn: &call.principal, account: &place.account };
+        let action = schema::action(&call.operation, false);
+        let resource = Resource::of(&call.operation, &json!({ "pipelineName": pipeline }), place);
+        if self.permit(asker, &action, &resource, None) {
+            Ok(())
+        } else {
+            Err(denied(&call.principal, &action, &resource))
+        }
     }
 
     /// Checks that the caller may hand on each role that a declaration names.

@@ -162,6 +162,8 @@ pub(super) async fn deploy_targets(call: &Call) -> Result<Value, ApiError> {
         let message = "there is no deploy action execution of this id";
         return Err(ApiError::new("ActionExecutionNotFoundException", message));
     };
+    // Whoever gives no name is not asked about the pipeline before.
+    call.policies.check_pipeline(call, &found.pipeline.name)?;
     let resolved = call.control.resolved_configuration(found.pipeline.id, &found.key).await?;
     let mut targets: Vec<Value> = wire::deploy_targets::deploy_target(&execution, &resolved).into_iter().collect();
     for filter in call.input["filters"].as_array().into_iter().flatten() {

@@ -126,3 +126,24 @@ async fn a_webhook_needs_leave_for_the_pipeline_that_it_starts() {
     server.as_other("PutWebhook", hook("other")).await.unwrap();
     server.call("PutWebhook", hook("release")).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_id_alone_opens_no_pipeline() {
+    let server = guarded(&format!(
+        r#"
+        permit (principal, action, resource);
+        forbid (principal == Principal::"{OTHER}", action, resource in
+            Pipeline::"arn:aws:codepipeline:eu-west-1:123456789012:release");
+        "#
+    ))
+    .await;
+    let mut pipeline = declaration("release");
+    pipeline["stages"].as_array_mut().unwrap().remove(1);
+    server.call("CreatePipeline", json!({ "pipeline": pipeline })).await.unwrap();
+    server.call("StartPipelineExecution", json!({ "name": "release" })).await.unwrap();
+    server.run().await;
+    let history = server.call("ListActionExecutions", json!({ "pipelineName": "release" })).await.unwrap();
+    let input = json!({ "actionExecutionId": history["actionExecutionDetails"][0]["actionExecutionId"] });
+    server.call("ListDeployActionExecutionTargets", input.clone()).await.unwrap();
+    assert_eq!(code(server.as_other("ListDeployActionExecutionTargets", input).await), "AccessDeniedException");
+}
