@@ -158,9 +158,9 @@ async fn allowed(api: &Api, target: &Target, call: &Call) -> Result<Output, ApiE
     if extension { Ok(extensions::run(api, call).await?.into()) } else { operations::run(call).await }
 }
 
-/// An answer in plain text.
-pub(crate) fn plain(status: u16, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::Full(Bytes::from_static(text.as_bytes())));
+/// An answer in plain text, which nobody keeps and no browser takes for anything else.
+pub fn plain(status: u16, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::Full(Bytes::copy_from_slice(text.as_bytes())));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

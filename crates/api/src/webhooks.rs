@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use control::Control;
-use control::webhooks::{Accepted, Delivery};
+use control::webhooks::Delivery;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, Response, header};
 
 use crate::body::Body;
 use crate::handle::{Api, plain};
@@ -23,7 +22,7 @@ pub(crate) async fn serve(api: &Api, parts: &Parts, hook: &str, body: &[u8], pee
 /// address.
 pub async fn answer(control: &Control, hook: &str, headers: &HeaderMap, body: &[u8], peer: IpAddr) -> Response<Body> {
     match control.accept_webhook(Delivery { hook, headers, body, peer }).await {
-        Ok(accepted) => told(&accepted),
+        Ok(accepted) => plain(accepted.status(), accepted.text()),
         Err(error) => {
             tracing::error!(%error, "a webhook delivery could not be stored");
             // The sender tries again.
@@ -41,14 +40,4 @@ pub(crate) fn is_served_there(api: &Api, parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let (Some(host), None, Some(authority)) = (hosts.next(), hosts.next(), authority) else { return false };
     host.to_str().is_ok_and(|host| host.eq_ignore_ascii_case(authority.as_str()))
-}
-
-fn told(accepted: &Accepted) -> Response<Body> {
-    let mut response = Response::new(Body::Full(Bytes::copy_from_slice(accepted.text().as_bytes())));
-    *response.status_mut() = StatusCode::from_u16(accepted.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

@@ -27,6 +27,7 @@ pub mod sealing;
 pub mod sources;
 pub mod state;
 pub mod stored;
+pub mod system;
 pub mod tags;
 pub mod views;
 pub mod webhooks;

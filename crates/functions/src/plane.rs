@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aws::{
-    DynamoTable, EventBridgeBus, EventBridgeRules, KmsSealer, SecretsManagerVault, StepFunctionsDrivers, SystemClock,
-    SystemEntropy,
-};
+use aws::{DynamoTable, EventBridgeBus, EventBridgeRules, KmsSealer, SecretsManagerVault, StepFunctionsDrivers};
 use aws_config::SdkConfig;
 use control::handoff::{Outbox, Sender};
 use control::keys::Place;
 use control::sealing::Sealer;
 use control::sources::{DEFAULT_RULE_QUOTA, Detection, Rules};
+use control::system::{SystemClock, SystemEntropy};
 use control::{Control, Ports};
 
 use crate::environment::{Environment, names};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use api::policies::Policies;
 use async_trait::async_trait;
-use aws::{PolicyObject, SystemClock};
+use aws::PolicyObject;
 use aws_config::SdkConfig;
 use control::ports::{Clock, PortError};
+use control::system::SystemClock;
 use model::Timestamp;
 use tokio::sync::Mutex;
 

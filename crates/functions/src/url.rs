@@ -6,7 +6,7 @@ use api::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -122,14 +122,6 @@ impl UrlEvent {
         }
         Ok(request)
     }
-}
-
-/// An answer in plain text.
-pub fn plain(status: u16, text: &str) -> Response<Body> {
-    let mut response = Response::new(Body::Full(text.to_owned().into()));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }
 
 /// The answer as Lambda takes it.

@@ -1,7 +1,7 @@
 //! `approval-callback`: the pages behind signed links.
 
 use api::approval::Approvals;
-use api::handle::RESTRICTED;
+use api::handle::{RESTRICTED, plain};
 use api::regions::OneRegion;
 use async_trait::async_trait;
 use control::handoff::Sender;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::errors::FunctionError;
 use crate::policies::StackPolicies;
 use crate::run::{Handler, Invocation};
-use crate::url::{UrlEvent, plain, response};
+use crate::url::{UrlEvent, response};
 
 /// GET shows an approval, POST decides it.
 pub struct ApprovalCallback {

@@ -1,5 +1,6 @@
 //! `trigger-intake`: changes of sources and webhooks come in; executions start.
 
+use api::handle::plain;
 use async_trait::async_trait;
 use control::handoff::Sender;
 use control::intake::{self, Incoming};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::errors::FunctionError;
 use crate::run::{Handler, Invocation};
-use crate::url::{UrlEvent, is_url_event, plain, response};
+use crate::url::{UrlEvent, is_url_event, response};
 use crate::{handoffs, metrics};
 
 /// Matches events with source actions and trigger filters.

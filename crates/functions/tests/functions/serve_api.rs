@@ -12,6 +12,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use functions::handlers::approval_callback::ApprovalCallback;
 use functions::handlers::serve_api::{Parts, ServeApi};
+use functions::handlers::trigger_intake::TriggerIntake;
 use functions::policies::StackPolicies;
 use functions::providers::{JobCredentials, Links};
 use functions::{FunctionError, Handler, Invocation};
@@ -289,5 +290,32 @@ async fn restricted_approvals_have_no_links_and_old_links_decide_nothing() {
         assert_eq!(link.review.is_some(), has_link, "{text:?}");
         let answer = callback(text).handle(decide.clone(), &Invocation::default()).await.expect("answered");
         assert_eq!(answer["statusCode"], status, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn plain_answers_are_kept_by_nobody_and_taken_for_nothing_else() {
+    let stack = stack(Some(NOT_THE_STARTER)).await;
+    let sender = stack.cloud.sender();
+    let approvals = Approvals::new(Arc::new(ControlDesk(Arc::new(OneRegion(sender.control.clone())))), Arc::new(Keys));
+    let pages = ApprovalCallback { sender: sender.clone(), approvals, policies: policies(None) };
+    let webhooks = TriggerIntake { sender, stack: "stack".into() };
+    let functions: [(&dyn Handler, &str, &str, u16); 5] = [
+        (&stack.api, "GET", "/nowhere", 404),
+        (&pages, "GET", "/nowhere", 404),
+        (&webhooks, "POST", "/nowhere", 404),
+        (&webhooks, "GET", "/webhooks/hook", 405),
+        (&webhooks, "POST", "/webhooks/unknown", 404),
+    ];
+    for (function, method, path, status) in functions {
+        let mut event = url_event("", &json!({}), ADA);
+        event["rawPath"] = json!(path);
+        event["requestContext"]["http"]["method"] = json!(method);
+        let answer = function.handle(event, &invocation(REQUEST)).await.expect("answered");
+        assert_eq!(answer["statusCode"], status, "{method} {path}");
+        let headers = &answer["headers"];
+        assert_eq!(headers["content-type"], "text/plain; charset=utf-8", "{method} {path}");
+        assert_eq!(headers["cache-control"], "no-store", "{method} {path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{method} {path}");
     }
 }

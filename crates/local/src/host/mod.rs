@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use control::keys::Place;
-use control::ports::{ActionRunner, Clock, Entropy, Table};
+use control::ports::{ActionRunner, Table};
 use control::sources::Detection;
+pub use control::system::{SystemClock, SystemEntropy};
 use control::{Control, Handoff, Ports};
 use engine::ActionKey;
-use model::{Seed, Timestamp};
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -86,25 +86,6 @@ pub struct Host {
     data: PathBuf,
     stop: CancellationToken,
     tasks: TaskTracker,
-}
-
-/// The machine's clock.
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    }
-}
-
-/// The machine's randomness.
-pub struct SystemEntropy;
-
-impl Entropy for SystemEntropy {
-    fn seed(&self) -> Seed {
-        Seed(uuid::Uuid::new_v4())
-    }
 }
 
 /// Ends drivers; rows are seen by the table's observer.

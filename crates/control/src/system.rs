@@ -1,9 +1,10 @@
-//! The time and the randomness of the machine.
+//! The time and the randomness of the machine that a host runs on.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use control::ports::{Clock, Entropy};
 use model::{Seed, Timestamp};
+
+use crate::ports::{Clock, Entropy};
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
