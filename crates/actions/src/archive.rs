@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use zip::{System, ZipArchive, ZipWriter};
@@ -150,9 +150,8 @@ impl Archive {
     /// Entries in more than one folder, and what [`Self::files`] refuses.
     pub(crate) fn without_top_folder(&mut self, to: &Path) -> Result<(), Fault> {
         let files = self.files()?;
-        let broken = |error: zip::result::ZipError| Fault::Later(format!("a scratch file: {error}"));
         let file = File::create_new(to).map_err(|error| crate::fault::scratch(&error))?;
-        let mut writer = ZipWriter::new(std::io::BufWriter::new(file));
+        let mut writer = ZipWriter::new(BufWriter::new(file));
         let mut top: Option<&str> = None;
         for entry in &files {
             let (folder, rest) = entry.path.split_once('/').unwrap_or(("", &entry.path));
@@ -173,23 +172,58 @@ impl Archive {
     }
 }
 
+/// An archive that is being written. The same files in the same order make the same archive.
+pub(crate) struct Packing(ZipWriter<BufWriter<File>>);
+
+impl Packing {
+    /// Begins an archive in a file that must not exist yet.
+    ///
+    /// # Errors
+    /// What cannot be written; so do all others.
+    pub(crate) fn create(to: &Path) -> Result<Self, Fault> {
+        let file = File::create_new(to).map_err(|error| crate::fault::scratch(&error))?;
+        Ok(Self(ZipWriter::new(BufWriter::new(file))))
+    }
+
+    /// Adds a file.
+    pub(crate) fn file(&mut self, path: &str, content: &[u8], executable: bool) -> Result<(), Fault> {
+        let mode = if executable { 0o755 } else { 0o644 };
+        self.0.start_file(path, options().unix_permissions(mode)).map_err(broken)?;
+        self.0.write_all(content).map_err(|error| crate::fault::scratch(&error))
+    }
+
+    /// Adds a symbolic link.
+    pub(crate) fn link(&mut self, path: &str, target: &str) -> Result<(), Fault> {
+        self.0.add_symlink(path, target, options()).map_err(broken)
+    }
+
+    /// Ends it.
+    pub(crate) fn finish(self) -> Result<(), Fault> {
+        let mut file = self.0.finish().map_err(broken)?;
+        file.flush().map_err(|error| crate::fault::scratch(&error))
+    }
+}
+
+fn options() -> zip::write::SimpleFileOptions {
+    zip::write::SimpleFileOptions::default().last_modified_time(zip::DateTime::default())
+}
+
+fn broken(error: zip::result::ZipError) -> Fault {
+    Fault::Later(format!("a scratch file: {error}"))
+}
+
 /// Writes an archive of one file.
 ///
 /// # Errors
 /// What cannot be written.
 pub(crate) fn pack_one(to: &Path, name: &str, content: &[u8]) -> Result<(), Fault> {
-    let broken = |error: zip::result::ZipError| Fault::Later(format!("a scratch file: {error}"));
-    let file = File::create_new(to).map_err(|error| crate::fault::scratch(&error))?;
-    let mut writer = ZipWriter::new(file);
-    // The same content makes the same archive.
-    let options = zip::write::SimpleFileOptions::default().last_modified_time(zip::DateTime::default());
-    writer.start_file(name, options).map_err(broken)?;
-    writer.write_all(content).map_err(|error| crate::fault::scratch(&error))?;
-    writer.finish().map(|_| ()).map_err(broken)
+    let mut packing = Packing::create(to)?;
+    packing.file(name, content, false)?;
+    packing.finish()
 }
 
 /// A name as a path below the root.
-fn below_root(name: &str) -> Result<String, &'static str> {
+pub(crate) fn below_root(name: &str) -> Result<String, &'static str> {
     if name.contains('\0') {
         return Err("has a name with a zero byte");
     }

@@ -1,16 +1,17 @@
 //! References to a clone (`CODEBUILD_CLONE_REF`): what a source action leaves instead of files, and a CodeBuild action reads.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use control::ports::ActionRequest;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::objects::Objects;
+use crate::fault::{Fault, scratch};
+use crate::objects::{Objects, Storing};
 use crate::ports::GitHost;
 
 /// The object metadata that marks a reference.
-pub(crate) const METADATA: (&str, &str) = ("penstock-artifact-format", "CODEBUILD_CLONE_REF");
+const METADATA: (&str, &str) = ("penstock-artifact-format", "CODEBUILD_CLONE_REF");
 /// The most bytes of a reference.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -23,13 +24,13 @@ pub(crate) type Clones = BTreeMap<String, CloneRef>;
 pub(crate) struct CloneRef {
     /// The format of this.
     pub(crate) v: u32,
-    /// `GitHub`, `GitLab` or `Bitbucket`.
+    /// `GitHub`, `GitLab`, `Bitbucket` or `CodeCommit`.
     pub(crate) provider: String,
     /// Where to clone from, by HTTPS.
     pub(crate) clone_url: String,
-    /// The connection.
+    /// The connection; empty for CodeCommit, which CodeBuild opens under its project's role.
     pub(crate) connection_arn: String,
-    /// `owner/name`.
+    /// `owner/name`, or a CodeCommit repository's name.
     pub(crate) full_repository_id: String,
     /// The branch.
     pub(crate) branch_name: String,
@@ -38,6 +39,18 @@ pub(crate) struct CloneRef {
 }
 
 impl CloneRef {
+    /// Writes it to a file, and what marks it to how the file is stored.
+    pub(crate) async fn write(&self, to: &Path, storing: &mut Storing) -> Result<(), Fault> {
+        storing.metadata.push((METADATA.0.into(), METADATA.1.into()));
+        let text = serde_json::to_vec(self).map_err(|error| Fault::job(error.to_string()))?;
+        tokio::fs::write(to, text).await.map_err(|error| scratch(&error))
+    }
+
+    /// Whether it lies in CodeCommit.
+    pub(crate) fn is_of_codecommit(&self) -> bool {
+        self.provider == "CodeCommit"
+    }
+
     pub(crate) fn host_kind(&self) -> GitHost {
         match self.provider.as_str() {
             "GitLab" => GitHost::GitLab,

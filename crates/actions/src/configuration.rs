@@ -60,6 +60,11 @@ pub(crate) fn partition(region: &str) -> &'static str {
     }
 }
 
+/// What the names of services end with in a region.
+pub(crate) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
 /// An ARN in the action's own region and account.
 pub(crate) fn arn(request: &ActionRequest, service: &str, resource: &str) -> String {
     let region = region(request);

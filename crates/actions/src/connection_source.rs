@@ -12,15 +12,16 @@ use std::path::Path;
 use async_trait::async_trait;
 use control::ports::{ActionReply, ActionRequest};
 use engine::{ArtifactLocation, Outcome, SourceRevision};
-use model::{SourceRevisionType, StringMap, Timestamp};
+use model::{StringMap, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::archive::Archive;
-use crate::clone_ref::{self, CloneRef};
+use crate::clone_ref::CloneRef;
 use crate::configuration::Settings;
 use crate::fault::{Fault, code, scratch};
+use crate::git_source::{Format, MAX_ARCHIVE_BYTES, Revision, cut, format, is_full_id, revision};
 use crate::objects::{Objects, Storing};
 use crate::ports::{Connection, GitHost, Secret};
 use crate::registry::Provider;
@@ -29,24 +30,11 @@ use crate::runner::{Guarantee, ProviderParts, ended};
 use crate::s3_source::SUMMARY_CHARACTERS;
 use crate::web::{Answer, Web};
 
-/// The most bytes of a commit message that become a variable: all variables of an action have 122,880 (semantics 5).
-const MESSAGE_BYTES: usize = 64 * 1024;
-/// The most bytes of an archive (semantics 13: 1 GB from git).
-const MAX_ARCHIVE_BYTES: u64 = 1024 * 1024 * 1024;
 /// What stands unescaped in a part of a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The CodeStarSourceConnection source.
 pub(crate) struct ConnectionSource;
-
-/// Which commit to bring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Revision {
-    /// This one: asked for, or pushed.
-    Commit(String),
-    /// The newest of a branch.
-    Branch(String),
-}
 
 /// What a host says of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -90,32 +78,13 @@ impl Provider for ConnectionSource {
         match format {
             Format::Zip => repository.files(&commit, &made).await?,
             Format::CloneRef => {
-                storing.metadata.push((clone_ref::METADATA.0.into(), clone_ref::METADATA.1.into()));
                 let reference = repository.clone_ref(settings.required("ConnectionArn")?, branch, &commit);
-                let text = serde_json::to_vec(&reference).map_err(|error| Fault::job(error.to_string()))?;
-                tokio::fs::write(&made, text).await.map_err(|error| scratch(&error))?;
+                reference.write(&made, &mut storing).await?;
             }
         }
         let config = parts.roles.config(&Session::of(request)).await?;
         let stored = Objects::new(&config, &request.role_arn).store(output, &made, &storing).await?;
         Ok(ended(brought(request, branch, stored, commit)))
-    }
-}
-
-/// `OutputArtifactFormat`.
-enum Format {
-    Zip,
-    CloneRef,
-}
-
-fn format(settings: Settings<'_>) -> Result<Format, Fault> {
-    match settings.optional("OutputArtifactFormat").unwrap_or("CODE_ZIP") {
-        "CODE_ZIP" => Ok(Format::Zip),
-        "CODEBUILD_CLONE_REF" => Ok(Format::CloneRef),
-        other => {
-            let what = format!("is CODE_ZIP or CODEBUILD_CLONE_REF, not {other:?}");
-            Err(settings.fault("OutputArtifactFormat", &what))
-        }
     }
 }
 
@@ -127,26 +96,6 @@ fn full_id(settings: Settings<'_>) -> Result<&str, Fault> {
         return Err(settings.fault("FullRepositoryId", &format!("is owner/name, not {id:?}")));
     }
     Ok(id)
-}
-
-fn revision(request: &ActionRequest, branch: &str) -> Result<Revision, Fault> {
-    let asked = match &request.source_override {
-        Some(asked) if asked.kind == SourceRevisionType::CommitId => Some(&asked.value),
-        Some(asked) => {
-            let what = format!("a git source takes a COMMIT_ID as source revision, not a {}", asked.kind);
-            return Err(Fault::configuration(what));
-        }
-        None => request.pushed_commit.as_ref(),
-    };
-    match asked {
-        Some(id) if is_full_id(id) => Ok(Revision::Commit(id.to_ascii_lowercase())),
-        Some(id) => Err(Fault::revision(format!("`{id}` is no full commit id"))),
-        None => Ok(Revision::Branch(branch.to_owned())),
-    }
-}
-
-fn is_full_id(id: &str) -> bool {
-    matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 async fn connection(parts: &ProviderParts, request: &ActionRequest) -> Result<Connection, Fault> {
@@ -317,15 +266,6 @@ fn brought(request: &ActionRequest, branch: &str, stored: ArtifactLocation, comm
         ]),
         ..Outcome::default()
     }
-}
-
-/// As much of a message as a variable takes.
-fn cut(message: &str) -> &str {
-    let mut end = message.len().min(MESSAGE_BYTES);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    message.get(..end).unwrap_or_default()
 }
 
 /// A text as one part of a path.

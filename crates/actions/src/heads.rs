@@ -1,12 +1,15 @@
-//! Looks at sources: the newest of an S3 object, the branches of a repository behind a connection.
+//! Looks at sources: the newest of an S3 object, the branches of a repository behind a connection or in CodeCommit.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::ports::PortError;
 use control::sources::{BranchHead, ObjectHead, PolledSource, Resource, SourceHeads};
+use engine::triggers::Commit;
 use model::Timestamp;
 
+use crate::codecommit::Repository;
+use crate::configuration::partition;
 use crate::connection_source::branches;
 use crate::fault::Fault;
 use crate::objects::Objects;
@@ -53,6 +56,26 @@ impl ProviderHeads {
     }
 }
 
+impl ProviderHeads {
+    /// The head of the one branch that a CodeCommit source is about. A branch that is not there has none.
+    async fn codecommit(
+        &self,
+        source: &PolledSource,
+        name: &str,
+        only: Option<&str>,
+    ) -> Result<Vec<BranchHead>, PortError> {
+        let Some(branch) = only else {
+            return Err(PortError::Invalid(format!("a CodeCommit source of {name} that names no branch")));
+        };
+        let session = self.session(source);
+        let config = self.roles.config(&session).await.map_err(|error| port(error.into()))?;
+        let arn = format!("arn:{}:codecommit:{}:{}:{name}", partition(&session.region), session.region, self.account);
+        let head = Repository::new(&config, name, &session.role_arn, arn).head(branch).await.map_err(port)?;
+        let head = head.map(|id| BranchHead { branch: branch.into(), commit: Commit { id, ..Commit::default() } });
+        Ok(head.into_iter().collect())
+    }
+}
+
 fn port(fault: Fault) -> PortError {
     match fault {
         Fault::Ends { code, message } => PortError::Invalid(format!("{code}: {message}")),
@@ -78,14 +101,19 @@ impl SourceHeads for ProviderHeads {
     }
 
     async fn branches(&self, source: &PolledSource, only: Option<&str>) -> Result<Vec<BranchHead>, PortError> {
-        let Resource::Repository { connection: arn, name } = &source.resource else {
-            return Err(PortError::Invalid(format!(
-                "{} cannot be polled on AWS yet: its changes come by events",
-                source.resource.text()
-            )));
+        let (arn, name) = match &source.resource {
+            Resource::Repository { connection, name } => (connection, name),
+            Resource::CodeCommit { repository } => return self.codecommit(source, repository, only).await,
+            Resource::Object { .. } | Resource::Image { .. } => {
+                let what = format!("branches were asked for of {}, which has none", source.resource.text());
+                return Err(PortError::Invalid(what));
+            }
         };
         let connection = self.connections.by_arn(arn).await?;
         let connection = connection.ok_or_else(|| PortError::NotFound(format!("the connection {arn}")))?;
         branches::of(&self.web, &connection, name, only).await.map_err(port)
     }
 }
+
+#[cfg(test)]
+mod tests;

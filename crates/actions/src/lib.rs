@@ -15,6 +15,8 @@ mod clone_ref;
 #[cfg(feature = "aws")]
 mod codebuild;
 #[cfg(feature = "aws")]
+mod codecommit;
+#[cfg(feature = "aws")]
 mod commands;
 #[cfg(feature = "aws")]
 pub mod completion;
@@ -26,6 +28,8 @@ mod connection_source;
 mod fault;
 #[cfg(feature = "aws")]
 pub mod files;
+#[cfg(feature = "aws")]
+mod git_source;
 #[cfg(feature = "aws")]
 pub mod heads;
 #[cfg(feature = "aws")]

@@ -7,7 +7,7 @@ use model::{ActionTypeId, Category, Owner};
 use crate::fault::Fault;
 use crate::runner::{Guarantee, ProviderParts};
 use crate::{
-    approval, codebuild, commands, connection_source, lambda, pipeline_invoke, rules, s3_deploy, s3_source,
+    approval, codebuild, codecommit, commands, connection_source, lambda, pipeline_invoke, rules, s3_deploy, s3_source,
     step_functions,
 };
 
@@ -32,8 +32,9 @@ pub(crate) trait Provider: Send + Sync {
 }
 
 /// Every type that is run here, by category, owner and provider.
-const PROVIDERS: [(Category, Owner, &str, &dyn Provider); 16] = [
+const PROVIDERS: [(Category, Owner, &str, &dyn Provider); 17] = [
     (Category::Source, Owner::Aws, "S3", &s3_source::S3Source),
+    (Category::Source, Owner::Aws, "CodeCommit", &codecommit::CodeCommit),
     (Category::Source, Owner::Aws, "CodeStarSourceConnection", &connection_source::ConnectionSource),
     (Category::Build, Owner::Aws, "CodeBuild", &codebuild::CodeBuild),
     (Category::Test, Owner::Aws, "CodeBuild", &codebuild::CodeBuild),

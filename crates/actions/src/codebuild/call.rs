@@ -217,6 +217,7 @@ impl Parts {
                 // Only AWS's own connections open something for CodeBuild; else it uses the credentials it was given.
                 let auth = clone.is_of_aws().then(|| auth.resource(&clone.connection_arn).build().ok()).flatten();
                 let kind = match (clone.host_kind(), clone.is_public_host()) {
+                    _ if clone.is_of_codecommit() => SourceType::Codecommit,
                     (GitHost::GitHub, true) => SourceType::Github,
                     (GitHost::GitHub, false) => SourceType::GithubEnterprise,
                     (GitHost::GitLab, true) => SourceType::Gitlab,

@@ -141,25 +141,31 @@ fn a_clone_is_a_git_source_at_its_commit() {
 
 #[tokio::test]
 async fn a_reference_among_the_inputs_is_cloned_by_codebuild() {
-    let reference = json!({"v": 1, "provider": "GitLab", "cloneUrl": "https://gitlab.com/o/r.git",
-        "connectionArn": "arn:aws:codeconnections:us-east-1:1:connection/c", "fullRepositoryId": "o/r",
-        "branchName": "main", "commitId": "c".repeat(40)});
-    let fake = FakeAws::with(move |asked: &Asked| match (asked.method.as_str(), asked.operation()) {
-        ("HEAD", _) => {
-            let format = ("x-amz-meta-penstock-artifact-format".to_owned(), "CODEBUILD_CLONE_REF".to_owned());
-            Some((200, vec![format], Vec::new()))
-        }
-        ("GET", _) => Some((200, Vec::new(), reference.to_string().into_bytes())),
-        _ => Some((200, Vec::new(), json!({"build": {"id": "proj:u"}}).to_string().into_bytes())),
-    });
-    testing::pending(fake.runner(Fixed::at(NOW)).start(request(&[], &["In"], &[])).await);
-    let call = fake.requests().pop().unwrap().json();
-    assert_eq!(call["sourceTypeOverride"], "GITLAB");
-    assert_eq!(call["sourceLocationOverride"], "https://gitlab.com/o/r.git");
-    assert_eq!(call["sourceVersion"], "c".repeat(40));
-    assert_eq!(call["gitCloneDepthOverride"], 0);
-    let auth = json!({"type": "CODECONNECTIONS", "resource": "arn:aws:codeconnections:us-east-1:1:connection/c"});
-    assert_eq!(call["sourceAuthOverride"], auth);
+    let arn = "arn:aws:codeconnections:us-east-1:1:connection/c";
+    let auth = json!({"type": "CODECONNECTIONS", "resource": arn});
+    for (provider, url, connection, kind, auth) in [
+        ("GitLab", "https://gitlab.com/o/r.git", arn, "GITLAB", auth),
+        // CodeBuild's own role opens it.
+        ("CodeCommit", "https://git-codecommit.us-east-1.amazonaws.com/v1/repos/r", "", "CODECOMMIT", Value::Null),
+    ] {
+        let reference = json!({"v": 1, "provider": provider, "cloneUrl": url, "connectionArn": connection,
+            "fullRepositoryId": "o/r", "branchName": "main", "commitId": "c".repeat(40)});
+        let fake = FakeAws::with(move |asked: &Asked| match (asked.method.as_str(), asked.operation()) {
+            ("HEAD", _) => {
+                let format = ("x-amz-meta-penstock-artifact-format".to_owned(), "CODEBUILD_CLONE_REF".to_owned());
+                Some((200, vec![format], Vec::new()))
+            }
+            ("GET", _) => Some((200, Vec::new(), reference.to_string().into_bytes())),
+            _ => Some((200, Vec::new(), json!({"build": {"id": "proj:u"}}).to_string().into_bytes())),
+        });
+        testing::pending(fake.runner(Fixed::at(NOW)).start(request(&[], &["In"], &[])).await);
+        let call = fake.requests().pop().unwrap().json();
+        assert_eq!(call["sourceTypeOverride"], kind);
+        assert_eq!(call["sourceLocationOverride"], url);
+        assert_eq!(call["sourceVersion"], "c".repeat(40));
+        assert_eq!(call["gitCloneDepthOverride"], 0);
+        assert_eq!(call["sourceAuthOverride"], auth);
+    }
 }
 
 #[test]

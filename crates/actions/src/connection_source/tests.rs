@@ -3,9 +3,11 @@ use std::sync::Arc;
 
 use control::ports::ActionRunner as _;
 use engine::SourceOverride;
+use model::SourceRevisionType;
 use serde_json::json;
 
 use super::*;
+use crate::git_source::MESSAGE_BYTES;
 use crate::ports::Secret;
 use crate::runner::ProviderRunner;
 use crate::testing::{self, Asked, FakeAws, Fixed, Host};

@@ -6,7 +6,7 @@ use engine::ArtifactLocation;
 use serde_json::{Value, json};
 
 use super::{RoleError, Roles, Session};
-use crate::configuration::{arn, partition, region};
+use crate::configuration::{arn, domain, partition, region};
 
 /// What S3 does with a key for whoever reads or writes an object.
 const KEY_VERBS: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
@@ -17,10 +17,6 @@ const KEY_VERBS: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 /// The role cannot be assumed.
 pub async fn artifact_credentials(roles: &dyn Roles, request: &ActionRequest) -> Result<Credentials, RoleError> {
     roles.limited(&Session::of(request), &policy(request).to_string()).await
-}
-
-fn domain(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 /// What the job's credentials allow: to read its inputs and to write its outputs.

@@ -8,7 +8,7 @@ use functions::handlers::relay_outbox::RelayOutbox;
 use functions::handlers::trigger_intake::TriggerIntake;
 use functions::url::UrlEvent;
 use functions::{FunctionError, Handler, Invocation};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, Weather};
 
@@ -75,10 +75,43 @@ async fn all_are_handled(below: &str) {
 #[tokio::test]
 async fn what_no_function_takes_is_refused_by_its_fixed_name() {
     let cloud = Cloud::new(13, Weather::default());
-    let junk = serde_json::json!({ "operation": "start", "input": { "v": "one" } });
+    let junk = json!({ "operation": "start", "input": { "v": "one" } });
     let error = cloud.dispatch().handle(junk, &Invocation::default()).await.expect_err("junk");
     assert_eq!(error.name(), "Penstock.InvalidEvent");
     let relay = RelayOutbox { sender: cloud.sender() };
     let error = relay.handle(Value::Null, &Invocation::default()).await.expect_err("junk");
     assert_eq!(error.name(), "Penstock.InvalidEvent");
+}
+
+#[tokio::test]
+async fn a_moved_branch_of_codecommit_starts_its_pipeline_once() {
+    let cloud = Cloud::new(14, Weather::default());
+    let action = |name: &str, category: &str, provider: &str, configuration: Value| {
+        let kind = json!({ "category": category, "owner": "AWS", "provider": provider, "version": "1" });
+        json!({ "name": name, "actionTypeId": kind, "configuration": configuration })
+    };
+    let configuration = json!({ "RepositoryName": "shop", "BranchName": "main", "PollForSourceChanges": "false" });
+    let mut source = action("Src", "Source", "CodeCommit", configuration);
+    source["outputArtifacts"] = json!([{ "name": "Out" }]);
+    let declaration = json!({ "name": "release", "roleArn": "arn:aws:iam::123456789012:role/penstock/p",
+        "pipelineType": "V2", "artifactStore": { "type": "S3", "location": "store" }, "stages": [
+            { "name": "Source", "actions": [source] },
+            { "name": "Decide", "actions": [action("Ask", "Approval", "Manual", json!({}))] }] });
+    cloud.create(&json!({ "pipeline": declaration })).await;
+    let text = include_str!("../../../../events/trigger-intake/codecommit-branch-updated.json");
+    let sample: Value = serde_json::from_str(text).expect("JSON");
+    let intake = || TriggerIntake { sender: cloud.sender(), stack: "test".into() };
+    let told = |event: Value| async move { intake().handle(event, &Invocation::default()).await.expect("taken in") };
+    let mut created = sample.clone();
+    created["id"] = json!("another");
+    created["detail"]["event"] = json!("referenceCreated");
+    created["detail"]["commitId"] = sample["detail"]["oldCommitId"].clone();
+    created["detail"].as_object_mut().expect("an object").remove("oldCommitId");
+    let mut elsewhere = sample.clone();
+    elsewhere["detail"]["repositoryName"] = json!("other");
+    for (event, started, repeated) in [(created, 1, 0), (sample.clone(), 1, 0), (sample, 0, 1), (elsewhere, 0, 0)] {
+        let answer = told(event.clone()).await;
+        let counts = (answer["started"].as_array().map(Vec::len), answer["repeated"].as_u64());
+        assert_eq!(counts, (Some(started), Some(repeated)), "{event}");
+    }
 }
