@@ -105,6 +105,91 @@ pub const ROLES: Capability = Capability {
     calls: &[("assume_role", &["sts:AssumeRole", "sts:TagSession"])],
 };
 
+/// Objects of artifacts, sources and deploys, as providers handle them under the pipeline's role. What is copied keeps its
+/// tags; without the bucket's listing an object that is not there is one that is denied.
+pub const OBJECTS: Capability = Capability {
+    sid: "Objects",
+    source: "crates/actions/src/objects",
+    calls: &[
+        ("complete_multipart_upload", &["s3:PutObject"]),
+        (
+            "copy_object",
+            &[
+                "s3:GetObject",
+                "s3:GetObjectVersion",
+                "s3:GetObjectTagging",
+                "s3:GetObjectVersionTagging",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+            ],
+        ),
+        ("create_multipart_upload", &["s3:PutObject"]),
+        ("get_object", &["s3:GetObject"]),
+        ("head_object", &["s3:GetObject", "s3:GetObjectVersion"]),
+        ("put_object", &["s3:PutObject"]),
+        ("upload_part_copy", &["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]),
+    ],
+};
+/// What only objects outside of the artifact bucket are given: access lists of deploys.
+pub const DEPLOYED_OBJECTS: &[&str] = &["s3:PutObjectAcl"];
+/// Telling an object that is not there from one that is denied.
+pub const LIST_OBJECTS: Capability = Capability {
+    sid: "ListObjects",
+    source: "crates/actions/src/objects",
+    calls: &[("head_object", &["s3:ListBucket"])],
+};
+/// Becoming an action's role from the pipelines' role.
+pub const ACTION_ROLES: Capability = Capability { sid: "ActionRoles", ..ROLES };
+/// CodeCommit sources.
+pub const CODECOMMIT: Capability = Capability {
+    sid: "CodeCommit",
+    source: "crates/actions/src/codecommit",
+    calls: &[
+        ("get_blob", &["codecommit:GetBlob"]),
+        ("get_branch", &["codecommit:GetBranch"]),
+        ("get_commit", &["codecommit:GetCommit"]),
+        ("get_folder", &["codecommit:GetFolder"]),
+    ],
+};
+/// Builds.
+pub const CODEBUILD: Capability = Capability {
+    sid: "CodeBuild",
+    source: "crates/actions/src/codebuild",
+    calls: &[
+        ("batch_get_build_batches", &["codebuild:BatchGetBuildBatches"]),
+        ("batch_get_builds", &["codebuild:BatchGetBuilds"]),
+        ("list_build_batches_for_project", &["codebuild:ListBuildBatchesForProject"]),
+        ("list_builds_for_project", &["codebuild:ListBuildsForProject"]),
+        ("start_build", &["codebuild:StartBuild"]),
+        ("start_build_batch", &["codebuild:StartBuildBatch"]),
+    ],
+};
+/// Lambda actions.
+pub const FUNCTIONS: Capability = Capability {
+    sid: "Functions",
+    source: "crates/actions/src/lambda",
+    calls: &[("invoke", &["lambda:InvokeFunction"])],
+};
+/// Step Functions actions.
+pub const STATE_MACHINES: Capability = Capability {
+    sid: "StateMachines",
+    source: "crates/actions/src/step_functions",
+    calls: &[
+        ("describe_execution", &["states:DescribeExecution"]),
+        ("describe_state_machine", &["states:DescribeStateMachine"]),
+        ("start_execution", &["states:StartExecution"]),
+    ],
+};
+/// Telling people of approvals.
+pub const TOPICS: Capability =
+    Capability { sid: "Topics", source: "crates/actions/src/approval", calls: &[("publish", &["sns:Publish"])] };
+
+/// What providers call under the pipeline's role, and so what the stack's own role for pipelines must allow.
+pub const PIPELINES: [Capability; 8] =
+    [OBJECTS, LIST_OBJECTS, ACTION_ROLES, CODECOMMIT, CODEBUILD, FUNCTIONS, STATE_MACHINES, TOPICS];
+/// What S3 does with the artifact key in the name of whoever reads or writes an artifact.
+pub const BY_S3: (&str, &[&str]) = ("Key", &["kms:Decrypt", "kms:GenerateDataKey"]);
+
 const PLANE: [Capability; 3] = [TABLE, BUS, DRIVERS];
 
 /// What Lambda itself does in a function's name: sends what failed to the dead letters, reads the table's stream.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use functions::environment::{COMMON, names};
-use functions::permissions::{self, BY_LAMBDA, Capability};
+use functions::permissions::{self, BY_LAMBDA, BY_S3, Capability, DEPLOYED_OBJECTS, PIPELINES};
 
 const TEMPLATE: &str = include_str!("../../../../template.yaml");
 
@@ -71,15 +71,11 @@ fn every_binary_is_a_function_of_the_template_and_every_function_a_binary() {
 #[test]
 fn a_role_allows_what_its_function_calls_and_nothing_else() {
     for (name, text) in functions_of_the_template() {
-        let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for Capability { sid, calls, .. } in permissions::of(&name) {
-            let actions = calls.iter().flat_map(|(_, actions)| actions.iter().map(|action| (*action).to_owned()));
-            wanted.insert(sid.to_owned(), actions.collect());
-        }
+        let wanted = asked(&permissions::of(&name));
         let mut given = statements(&text);
         for (sid, actions) in BY_LAMBDA {
             if let Some(given) = given.remove(*sid) {
-                assert_eq!(given, actions.iter().map(|action| (*action).to_owned()).collect(), "{name}: {sid}");
+                assert_eq!(given, owned(actions), "{name}: {sid}");
             }
         }
         assert_eq!(given, wanted, "{name}");
@@ -88,6 +84,79 @@ fn a_role_allows_what_its_function_calls_and_nothing_else() {
             assert!(!all || text.contains("Sid: Streams") || text.contains("Sid: ListRules"), "{name}: {line}");
         }
     }
+}
+
+/// What capabilities ask for: sid → actions.
+fn asked(capabilities: &[Capability]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for Capability { sid, calls, .. } in capabilities {
+        let actions = calls.iter().flat_map(|(_, actions)| actions.iter().map(|action| (*action).to_owned()));
+        asked.entry((*sid).to_owned()).or_default().extend(actions);
+    }
+    asked
+}
+
+fn owned(actions: &[&str]) -> BTreeSet<String> {
+    actions.iter().map(|action| (*action).to_owned()).collect()
+}
+
+#[test]
+fn the_pipelines_role_allows_what_providers_call_and_nothing_else() {
+    let all = resources();
+    let mut given = statements(&all["PipelineRole"]);
+    assert_eq!(given.remove("Trust"), Some(owned(&["sts:AssumeRole", "sts:TagSession"])));
+    assert_eq!(given.remove(BY_S3.0), Some(owned(BY_S3.1)));
+    // Pipelines start what people made, never the control plane's own parts.
+    assert_eq!(given.remove("NotPenstockItself"), Some(owned(&["lambda:InvokeFunction", "states:StartExecution"])));
+    let denied = all["PipelineRole"].split("Sid: NotPenstockItself").nth(1).expect("a statement");
+    for name in binaries() {
+        assert!(
+            denied.contains(&format!(":function:${{AWS::StackName}}-{name}*")),
+            "{name} may be invoked by pipelines"
+        );
+    }
+    assert!(denied.contains(":stateMachine:${AWS::StackName}-action-execution*"));
+    let wanted = asked(&PIPELINES);
+    assert_eq!(given, wanted);
+    // Further buckets are given the same, and access lists.
+    let mut objects: BTreeMap<_, _> = wanted.into_iter().filter(|(sid, _)| sid.ends_with("Objects")).collect();
+    objects.get_mut("Objects").expect("objects").extend(owned(DEPLOYED_OBJECTS));
+    assert_eq!(statements(&all["PipelineBucketsPolicy"]), objects);
+}
+
+/// The source files below a folder, without tests.
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            found.extend(sources(&entry));
+        } else if !entry.ends_with("tests.rs") && !entry.ends_with("testing.rs") {
+            found.push(entry);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_call_of_a_provider_is_one_that_the_pipelines_role_allows() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let client = regex::Regex::new(r"[cC]lient(?:::\w+\([^()]*\))?\.([a-z][a-z0-9_]*)\(\)").expect("a pattern");
+    let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for file in sources(&root.join("crates/actions/src")) {
+        let place = file.strip_prefix(&root).expect("below").with_extension("");
+        let text: String = std::fs::read_to_string(&file).expect("source").split_whitespace().collect();
+        let production = text.split("#[cfg(test)]modtests{").next().unwrap_or_default();
+        for call in client.captures_iter(production).map(|captures| captures[1].to_owned()) {
+            let named = PIPELINES.iter().find(|capability| place.starts_with(capability.source));
+            let named = named.unwrap_or_else(|| panic!("{} calls {call}, which no role allows", place.display()));
+            found.entry(named.source).or_default().insert(call);
+        }
+    }
+    let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for capability in PIPELINES {
+        named.entry(capability.source).or_default().extend(capability.calls.iter().map(|(call, _)| (*call).to_owned()));
+    }
+    assert_eq!(found, named);
 }
 
 /// Every call of an SDK in a file or folder: `.name()`, sent.
