@@ -1,11 +1,12 @@
 //! The table on DynamoDB.
 //!
 //! One table, on demand: partition key `pk` and sort key `sk` (strings), beside them `rev` (number, how often the item
-//! was written) and `body` (binary: a format version, then JSON). No index, no scan, no filter: every access names its
-//! key, or a partition and a prefix. Reads are strongly consistent. Every change is one `TransactWriteItems`, also of a
-//! single item: only that takes a token, so that a request whose answer was lost is repeated byte for byte and does
-//! nothing more. Only what does nothing but remove items without a condition goes without (rows that were sent: at half
-//! the price). Sizes are counted as `control::ports` says, with room for what DynamoDB adds.
+//! was written) and `body` (binary: a format version, then JSON); what may go by itself has `ttl` (seconds since 1970).
+//! No index, no scan, no filter: every access names its key, or a partition and a prefix. Reads are strongly
+//! consistent. Every change is one `TransactWriteItems`, also of a single item: only that takes a token, so that a
+//! request whose answer was lost is repeated byte for byte and does nothing more. Only what does nothing but remove
+//! items without a condition goes without (rows that were sent: at half the price). Sizes are counted as
+//! `control::ports` says, with room for what DynamoDB adds.
 //!
 //! `A` is the account, `R` the region, `P` a pipeline's id (new with each creation), `X` an execution's id.
 //!

@@ -56,6 +56,13 @@ fn days_before(day: Timestamp, days: u32) -> Timestamp {
     Timestamp(day.0 - i64::from(days) * i64::from(DAY_MINUTES) * 60_000)
 }
 
+/// When a record's day is removed; none where the key is no record's.
+pub(crate) fn kept_until(key: &Key) -> Option<Timestamp> {
+    let at = i64::from_str_radix(key.sk.split_once('#')?.0, 16).ok()?;
+    let days = i64::from(RETENTION_DAYS) + 1;
+    Some(day_of(Timestamp(at)).plus_millis(days * i64::from(DAY_MINUTES) * 60_000))
+}
+
 impl Control {
     /// What is written of a call: its record, and the row that has it published.
     ///

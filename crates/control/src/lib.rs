@@ -21,6 +21,7 @@ pub mod load;
 pub mod logs;
 pub mod pipelines;
 pub mod ports;
+pub mod retention;
 pub mod revisions;
 pub mod rows;
 pub mod sealing;

@@ -1,4 +1,5 @@
-//! Items of DynamoDB: `pk` and `sk` (strings), `rev` (number), `body` (binary).
+//! Items of DynamoDB: `pk` and `sk` (strings), `rev` (number), `body` (binary); `ttl` (number) where DynamoDB may remove
+//! the item after that time.
 
 use std::collections::HashMap;
 
@@ -6,6 +7,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use control::ports::{Key, PortError, Stored};
+use control::retention;
 
 /// An item as DynamoDB has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -30,6 +32,9 @@ pub(super) fn encode(key: &Key, revision: u64, body: &Bytes) -> Item {
     let mut item = key_of(key);
     item.insert("rev".to_owned(), number(revision));
     item.insert("body".to_owned(), AttributeValue::B(Blob::new(body.as_ref())));
+    if let Some(expires) = retention::expires(key, body) {
+        item.insert("ttl".to_owned(), AttributeValue::N(expires.to_string()));
+    }
     item
 }
 

@@ -110,6 +110,24 @@ async fn errors_name_the_table_and_the_reason() {
     assert_eq!(said(table.transact("t", &[put("a", 1, Condition::Absent)]).await), expected);
 }
 
+/// The table's own removal spares the sweep; what it may not remove bears no time.
+#[tokio::test]
+async fn what_may_go_by_itself_says_when() {
+    let (front, table) = fake(Fate::json(200, "{}")).await;
+    let at = 1_795_521_600_000_i64;
+    let record = Key { pk: "1/eu-west-1/audit/2026-11-24".into(), sk: format!("{at:016x}#id") };
+    let delivery = Key { pk: "1/eu-west-1/deliveries/hook".into(), sk: "id".into() };
+    let received = Bytes::from(format!("1{{\"received_at\":{at}}}"));
+    let puts = [(record, Bytes::from_static(b"1{}")), (delivery, received), (key("a"), Bytes::from_static(b"1{}"))];
+    let puts = puts.map(|(key, body)| Write::Put { key, revision: 1, body, condition: Condition::Always });
+    table.transact("t", &puts).await.unwrap();
+    let body: Value = serde_json::from_str(front.requests()[0].text()).unwrap();
+    let ttl = |index: usize| body["TransactItems"][index]["Put"]["Item"]["ttl"].clone();
+    assert_eq!([ttl(0), ttl(1), ttl(2)], [json!({ "N": "1803340801" }), json!({ "N": "1798113601" }), Value::Null]);
+    let template = include_str!("../../../../template.yaml");
+    assert!(template.contains("TimeToLiveSpecification: {AttributeName: ttl, Enabled: true}"));
+}
+
 /// Tokens are within DynamoDB's limit, the same for the same request only, and not shared with other tables.
 #[tokio::test]
 async fn tokens_fit_and_differ() {
