@@ -60,6 +60,16 @@ fn messages_that_come_twice_late_forged_poisoned_or_never_change_nothing() {
 }
 
 #[test]
+fn what_no_function_takes_lies_among_the_dead_letters() {
+    scenarios("faults.py", &["an_event_poisoned_for_good"]);
+}
+
+#[test]
+fn an_end_that_nobody_tells_is_found_by_the_poll() {
+    scenarios("faults.py", &["an_end_that_nobody_tells"]);
+}
+
+#[test]
 fn boto3_reaches_the_stack_through_the_proxy() {
     scenarios("proxy.py", &["boto3_in_either_protocol"]);
 }

@@ -10,12 +10,18 @@ from stack import action, archive, s3_source
 HAND_OFF = "Penstock Work Row"
 
 
+def named(stack, function_name):
+    """What a function of the stack is called."""
+    pages = stack.client("lambda").get_paginator("list_functions").paginate()
+    names = [found["FunctionName"] for page in pages for found in page["Functions"]]
+    [name] = [name for name in names if name.endswith(f"-{function_name}")]
+    return name
+
+
 def call(stack, function_name, event):
     """A function, invoked directly: its error's name, and its answer."""
     client = stack.client("lambda")
-    names = [found["FunctionName"] for page in client.get_paginator("list_functions").paginate() for found in page["Functions"]]
-    [name] = [name for name in names if name.endswith(f"-{function_name}")]
-    answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    answer = client.invoke(FunctionName=named(stack, function_name), Payload=json.dumps(event).encode())
     said = json.loads(answer["Payload"].read() or b"null")
     return (said or {}).get("errorType") if answer.get("FunctionError") else None, said
 
@@ -132,29 +138,77 @@ def events_poisoned(stack, name):
     stack.until_status(name, execution, "Succeeded")
 
 
-def an_event_that_never_comes(stack, name):
-    """Nobody tells that a build has ended: who started it asks. (The emulator's builds end at once; later polls are tried in
-    memory, by the functions' own tests.)"""
-    stack.client("codebuild").create_project(
-        name=name, source={"type": "CODEPIPELINE"}, artifacts={"type": "CODEPIPELINE"}, serviceRole=stack.role,
-        environment={"type": "LINUX_CONTAINER", "image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL"})
+def an_event_poisoned_for_good(stack, name):
+    """What a function cannot take, however often it comes, lies among the dead letters in the end, whole and with the reason.
+    (It is invoked as EventBridge invokes it on AWS: the emulator's own rules try once and keep nothing.) Others go on."""
+    poison = {"detail-type": HAND_OFF, "source": "penstock.codepipeline", "detail": {"v": 99, "work_row_id": name}}
+    sent = stack.client("lambda").invoke(
+        FunctionName=named(stack, "advance-execution"), InvocationType="Event", Payload=json.dumps(poison).encode())
+    assert sent["StatusCode"] == 202, sent
+    execution = shipped(stack, name, [{"name": "Check", "actions": [action("Decide", "Approval", "Manual")]}])
+    assert stack.open(stack.link(name, execution, "Check", "Decide"), {"decision": "approve", "summary": "fine"})[0] == 200
+    stack.until_status(name, execution, "Succeeded")
+    queue = stack.outputs["DeadLetterQueueUrl"]
+    [letter] = stack.until("the dead letter", lambda: stack.sqs.receive_message(
+        QueueUrl=queue, WaitTimeSeconds=5, VisibilityTimeout=1, MaxNumberOfMessages=10).get("Messages"))
+    told = json.loads(letter["Body"])
+    assert told["requestPayload"] == poison, told
+    assert told["requestContext"]["condition"] == "RetriesExhausted", told
+    assert told["responsePayload"]["errorType"] == "Penstock.Newer", told
+    stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=letter["ReceiptHandle"])
+
+
+def silence(stack, detail_type):
+    """Nobody tells the stack of these events any more; what lets them be told again."""
     rules = stack.events.list_rules()["Rules"]
-    told = [rule["Name"] for rule in rules if "CodeBuild Build State Change" in rule.get("EventPattern", "")]
+    told = [rule["Name"] for rule in rules if detail_type in rule.get("EventPattern", "")]
     assert told, [rule["Name"] for rule in rules]
     for rule in told:
         stack.events.disable_rule(Name=rule)
+    return lambda: [stack.events.enable_rule(Name=rule) for rule in told]
+
+
+def an_end_that_nobody_tells(stack, name):
+    """Nobody tells that a state machine has ended, long after it was started: the later poll finds out."""
+    waiting = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 5, "End": True}}}
+    machines = stack.client("stepfunctions")
+    machine = machines.create_state_machine(name=name, definition=json.dumps(waiting), roleArn=stack.role)["stateMachineArn"]
+    speak = silence(stack, "Step Functions Execution Status Change")
+    try:
+        execution = shipped(stack, name, [{"name": "Run", "actions": [
+            action("Wait", "Invoke", "StepFunctions", {"StateMachineArn": machine})]}])
+        [run] = stack.until("the end of the machine", lambda: machines.list_executions(
+            stateMachineArn=machine, statusFilter="SUCCEEDED")["executions"])
+        # It has ended, and nobody knows.
+        assert ("Wait", "InProgress") in [(action, status) for action, _, status in attempts(stack, name, execution)]
+        stack.until_status(name, execution, "Succeeded", seconds=180)
+    finally:
+        speak()
+    [wait] = [found for found in stack.actions(name, execution) if found["actionName"] == "Wait"]
+    assert wait["output"]["executionResult"]["externalExecutionId"] == run["executionArn"], wait
+    assert len(machines.list_executions(stateMachineArn=machine)["executions"]) == 1
+
+
+def an_event_that_never_comes(stack, name):
+    """Nobody tells that a build has ended: who started it asks. (The emulator's builds end at once.)"""
+    stack.client("codebuild").create_project(
+        name=name, source={"type": "CODEPIPELINE"}, artifacts={"type": "CODEPIPELINE"}, serviceRole=stack.role,
+        environment={"type": "LINUX_CONTAINER", "image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL"})
+    speak = silence(stack, "CodeBuild Build State Change")
     try:
         execution = shipped(stack, name, [{"name": "Build", "actions": [
             action("Compile", "Build", "CodeBuild", {"ProjectName": name}, inputs=["App"])]}])
         stack.until_status(name, execution, "Succeeded", seconds=180)
     finally:
-        for rule in told:
-            stack.events.enable_rule(Name=rule)
+        speak()
     ended = attempts(stack, name, execution)
     assert [found for found, _, _ in ended] == ["Compile", "Fetch"], ended
 
 
-SCENARIOS = [messages_repeated_and_reordered, messages_forged, events_poisoned, an_event_that_never_comes]
+SCENARIOS = [
+    messages_repeated_and_reordered, messages_forged, events_poisoned, an_event_poisoned_for_good, an_event_that_never_comes,
+    an_end_that_nobody_tells,
+]
 
 
 if __name__ == "__main__":

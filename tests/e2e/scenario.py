@@ -249,7 +249,8 @@ def main(scenarios):
         began = time.monotonic()
         scenario(stack, f"{scenario.__name__.replace('_', '-')}-{stamp}")
         print(f"ok {scenario.__name__} {time.monotonic() - began:.1f} s", flush=True)
-    assert stack.dead_letters() == 0, "there are dead letters"
+    # The one that a scenario beside this makes is taken away by it.
+    stack.until("no dead letters", lambda: stack.dead_letters() == 0, seconds=10)
     print(f"{len(chosen)} passed, 0 failed")
 
 
