@@ -5,6 +5,7 @@ mod extension;
 mod identities;
 mod target;
 mod upstream;
+mod way;
 
 use std::ffi::OsString;
 use std::io::Write as _;

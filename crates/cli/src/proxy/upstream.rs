@@ -19,6 +19,7 @@ use model::Timestamp;
 use tokio::time::Sleep;
 
 use super::target::Target;
+use super::way::Way;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -50,9 +51,9 @@ const NOT_PASSED_ON: [&str; 14] = [
 ];
 
 #[cfg(feature = "aws")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+type Connector = hyper_rustls::HttpsConnector<Way>;
 #[cfg(not(feature = "aws"))]
-type Connector = HttpConnector;
+type Connector = Way;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -140,13 +141,13 @@ impl Upstream {
 fn connector(mut http: HttpConnector) -> std::io::Result<Connector> {
     http.enforce_http(false);
     let builder = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots()?;
-    Ok(builder.https_or_http().enable_http1().wrap_connector(http))
+    Ok(builder.https_or_http().enable_http1().wrap_connector(Way::of_environment(http)))
 }
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unnecessary_wraps, reason = "a build with TLS looks for certificates")]
 fn connector(http: HttpConnector) -> std::io::Result<Connector> {
-    Ok(http)
+    Ok(Way::of_environment(http))
 }
 
 /// The request, signed. Its target and content type are, too: they decide what is done.
