@@ -19,6 +19,10 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 const CROWD: usize = 3;
 /// The shortest and the longest of these waits; between them, half the time of a flush.
 const GATHERING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(2));
+/// So many keep the processors busy for longer than the wait of a multitude takes, whatever the disk does.
+const MULTITUDE: usize = 8;
+/// That wait.
+const GATHERING_A_MULTITUDE: Duration = Duration::from_millis(5);
 /// So many bytes are flushed even if nobody asks.
 const EAGER_BYTES: u64 = 1024 * 1024;
 /// A larger buffer is given back after a flush.
@@ -95,7 +99,11 @@ impl Shared {
             failed = written.is_err();
             let answer = written.map_err(|error| PortFailure::from(format!("the table ({error})")));
             let waited = self.journal_written(records, upto, &answer, journal.bytes());
-            gathering = if waited < CROWD { Duration::ZERO } else { (took / 2).clamp(GATHERING.0, GATHERING.1) };
+            gathering = match waited {
+                ..CROWD => Duration::ZERO,
+                CROWD..MULTITUDE => (took / 2).clamp(GATHERING.0, GATHERING.1),
+                MULTITUDE.. => GATHERING_A_MULTITUDE,
+            };
             if last {
                 // After a failure the system may not know what it wrote: the next start looks for itself.
                 let other_is_free = self.lock().frozen.is_none();
