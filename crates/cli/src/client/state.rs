@@ -5,7 +5,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::args::{ExecutionArgs, StateArgs};
+use crate::args::{ExecutionArgs, Format, StateArgs};
 use crate::exit::Exit;
 use crate::output::{ATTENTION, DIM, Look, STRONG};
 use crate::progress::{State, clean, pad, width};
@@ -76,26 +76,65 @@ fn status(value: &Value, look: Look) -> String {
     State::parse(word).map_or(padded.clone(), |state| paint_state(look, state, &padded))
 }
 
+/// How many executions are told of: the one that was asked for, and who stands in the way of whom.
+const MOST_TOLD: usize = 5;
+
 /// `penstock why`.
 pub fn why(args: &ExecutionArgs) -> anyhow::Result<Exit> {
     let api = Api::open(&args.common.connect)?;
     let id = execution_or_newest(&api, &args.pipeline, args.execution.as_deref())?;
-    let input = json!({ "pipelineName": args.pipeline, "pipelineExecutionId": id });
-    let answer = api.extension("ExplainPipelineExecution", &input)?;
-    let execution = api.call("GetPipelineExecution", &input)?;
-    let status = execution["pipelineExecution"]["status"].as_str().unwrap_or_default();
-    show(&args.common, &answer, |_| reasons(&answer, &id, status))?;
+    let asked = Explained::ask(&api, &args.pipeline, id)?;
+    let mut told = Vec::new();
+    if args.common.format == Format::Text {
+        while told.len() + 1 < MOST_TOLD {
+            let Some(next) = told.last().unwrap_or(&asked).waits_for(&asked, &told) else { break };
+            told.push(Explained::ask(&api, &args.pipeline, next)?);
+        }
+    }
+    show(&args.common, &asked.answer, |look| {
+        std::iter::once(&asked).chain(&told).map(|explained| explained.text(look)).collect()
+    })?;
     Ok(Exit::Succeeded)
 }
 
-fn reasons(answer: &Value, id: &str, status: &str) -> String {
-    let reasons = answer["reasons"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut text = String::new();
-    for reason in reasons {
-        let _ = writeln!(text, "{}", clean(reason["text"].as_str().unwrap_or_default()));
+/// What the server says of an execution.
+struct Explained {
+    id: String,
+    status: String,
+    answer: Value,
+}
+
+impl Explained {
+    fn ask(api: &Api, pipeline: &str, id: String) -> anyhow::Result<Self> {
+        let input = json!({ "pipelineName": pipeline, "pipelineExecutionId": id });
+        let answer = api.extension("ExplainPipelineExecution", &input)?;
+        let execution = api.call("GetPipelineExecution", &input)?;
+        let status = execution["pipelineExecution"]["status"].as_str().unwrap_or_default().to_owned();
+        Ok(Self { id, status, answer })
     }
-    if text.is_empty() {
-        let _ = writeln!(text, "{id} has ended: {status}");
+
+    fn reasons(&self) -> &[Value] {
+        self.answer["reasons"].as_array().map(Vec::as_slice).unwrap_or_default()
     }
-    text
+
+    /// The execution in its way, unless it was told of already.
+    fn waits_for(&self, asked: &Self, told: &[Self]) -> Option<String> {
+        let by = |reason: &Value| match reason["reason"]["waitsFor"].as_str() {
+            Some("occupiedStage") => reason["reason"]["by"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        let new = |id: &String| *id != asked.id && told.iter().all(|other| other.id != *id);
+        self.reasons().iter().filter_map(by).find(new)
+    }
+
+    fn text(&self, look: Look) -> String {
+        if self.reasons().is_empty() {
+            return format!("{} has ended: {}\n", self.id, self.status);
+        }
+        let mut text = format!("{} {}\n", look.paint(STRONG, &self.id), self.status);
+        for reason in self.reasons() {
+            let _ = writeln!(text, "  {}", clean(reason["text"].as_str().unwrap_or_default()));
+        }
+        text
+    }
 }

@@ -18,6 +18,11 @@ impl Plain {
         match news {
             News::Nothing => String::new(),
             News::Execution if board.state.is_over() => String::new(),
+            News::Execution
+                if board.state == State::InProgress && board.actions().any(|(_, row)| row.state.is_over()) =>
+            {
+                format!("{since:>8}  {} goes on after a retry\n", board.pipeline)
+            }
             News::Execution => format!("{since:>8}  {} {}\n", board.pipeline, word(board.state)),
             News::Stage(place) => match board.stages[place].state {
                 State::Waiting | State::InProgress | State::Succeeded | State::Failed => String::new(),

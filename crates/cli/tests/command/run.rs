@@ -65,6 +65,19 @@ fn pipeline_states(events: &[Value]) -> Vec<&str> {
 }
 
 #[test]
+fn a_retry_is_told_as_one() {
+    let mut declared =
+        pipeline(&[("Build", &[commands("Flaky", &["test -e ../../retried || { touch ../../retried; exit 1; }"])])]);
+    declared["stages"][1]["onFailure"] = json!({"result": "RETRY", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}});
+    let dir = project(&declared);
+    let ended = run(dir.path(), &["run", "pipeline.json"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    let of_pipeline: Vec<&str> =
+        ended.stdout.lines().filter_map(|line| line.split_once("  web ")).map(|(_, told)| told).collect();
+    assert_eq!(of_pipeline, ["started", "goes on after a retry"], "{}", ended.stdout);
+}
+
+#[test]
 fn a_pipeline_runs_to_its_end_and_says_where_everything_is() {
     let dir = project(&pipeline(&[("Build", &[commands("Compile", &["cat hello.txt"]), commands("Test", &["true"])])]));
     let ended = run(dir.path(), &["run", "pipeline.json"]);

@@ -121,6 +121,23 @@ fn a_pipeline_is_made_started_looked_at_and_approved() {
 }
 
 #[test]
+fn why_tells_of_whoever_stands_in_the_way_too() {
+    let server = Server::with(&gated());
+    let first = server.started();
+    server.until(&["why", "web"], "Gate/SignOff waits");
+    let second = server.run(&["start", "web"]).stdout.trim().to_owned();
+    let why = server.until(&["why", "web"], "is in it");
+    let lines: Vec<&str> = why.lines().collect();
+    let [newest, reason, other, its_reason] = lines[..] else { panic!("{why}") };
+    assert_eq!(newest, format!("{second} InProgress"));
+    assert_eq!(reason, format!("  waits before Gate: execution {first} is in it"));
+    assert_eq!(other, format!("{first} InProgress"));
+    assert!(its_reason.starts_with("  Gate/SignOff waits"), "{why}");
+    let asked = server.json(&["why", "web", &second]);
+    assert_eq!(asked["reasons"].as_array().map(Vec::len), Some(1), "{asked}");
+}
+
+#[test]
 fn a_signed_link_can_be_asked_for() {
     let server = Server::with(&gated());
     server.started();
