@@ -3,7 +3,6 @@
 //! The providers on AWS sit behind the feature `aws`: [`runner::ProviderRunner`] finds the provider of an action's type,
 //! keeps its start guarantee, and runs it under the action's role.
 
-pub mod deployment_window;
 pub mod variable_check;
 
 #[cfg(feature = "aws")]

@@ -5,11 +5,11 @@ use control::ports::{ActionReply, ActionRequest};
 use engine::{Outcome, Started};
 use model::Timestamp;
 
-use crate::deployment_window::{Verdict, Window};
 use crate::fault::Fault;
 use crate::registry::Provider;
 use crate::runner::{Guarantee, ProviderParts, ended};
 use crate::variable_check::Check;
+use model::deployment_window::{Verdict, Window};
 
 /// The VariableCheck rule.
 pub(crate) struct VariableCheck;

@@ -1,10 +1,10 @@
 //! Rules that need no program: VariableCheck and DeploymentWindow.
 
-use actions::deployment_window::{Verdict, Window};
 use actions::variable_check::Check;
 use control::ports::{ActionReply, ActionRequest};
 use engine::{Outcome, Started};
 use model::Timestamp;
+use model::deployment_window::{Verdict, Window};
 
 use crate::process::LogSink;
 

@@ -122,6 +122,8 @@ pub enum ValueType {
     ArtifactFile,
     /// A schedule of six or seven fields.
     Cron,
+    /// A time zone.
+    TimeZone,
 }
 
 impl ActionType {

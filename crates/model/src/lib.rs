@@ -5,6 +5,7 @@
 pub mod action_types;
 pub mod declaration;
 mod defaults;
+pub mod deployment_window;
 pub mod finding;
 pub mod ids;
 pub mod names;

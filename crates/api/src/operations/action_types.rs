@@ -116,7 +116,8 @@ fn property(key: &ConfigurationKey) -> Value {
         | ValueType::Environment
         | ValueType::InputArtifact
         | ValueType::ArtifactFile
-        | ValueType::Cron => "String",
+        | ValueType::Cron
+        | ValueType::TimeZone => "String",
     };
     let mut property = json!({
         "name": key.key, "required": key.required, "key": key.required, "secret": key.secret, "queryable": false,

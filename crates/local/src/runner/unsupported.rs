@@ -2,8 +2,8 @@
 //!
 //! Only what stands in the declaration is looked at: settings with variables in them are known when they are resolved.
 
-use actions::deployment_window::Window;
 use actions::variable_check::Check;
+use model::deployment_window::Window;
 use model::{ActionName, ActionTypeId, Category, Pipeline, Rule, Stage, StringMap};
 
 use super::standin::StandIn;

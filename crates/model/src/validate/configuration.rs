@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::draft::{Draft, Task, has};
 use super::providers;
 use crate::action_types::{self, ActionType, ConfigurationKey, ValueType};
+use crate::deployment_window;
 use crate::finding::{Code, Findings};
 use crate::references;
 use crate::shapes::quote;
@@ -93,7 +94,8 @@ fn check_value(task: &Task<'_>, key: &ConfigurationKey, value: &str, findings: &
             .then(|| "must be a JSON list, as text".to_owned()),
         ValueType::InputArtifact => check_artifact(task, value),
         ValueType::ArtifactFile => check_artifact_file(task, value),
-        ValueType::Cron => check_cron(value),
+        ValueType::Cron => deployment_window::cron_fault(value),
+        ValueType::TimeZone => check_time_zone(value),
     };
     if let Some(fault) = fault {
         findings.error(Code::InvalidConfiguration, setting_path(task, &key.key), format!("{} {fault}", key.key));
@@ -132,12 +134,10 @@ fn check_artifact_file(task: &Task<'_>, value: &str) -> Option<String> {
     }
 }
 
-fn check_cron(value: &str) -> Option<String> {
-    let fields = value.split_whitespace().count();
-    (!(6..=7).contains(&fields)).then(|| {
-        format!(
-            "has {fields} fields; a schedule has 6 or 7: seconds minutes hours day-of-month month day-of-week [year]"
-        )
+fn check_time_zone(value: &str) -> Option<String> {
+    (!deployment_window::is_time_zone(value)).then(|| {
+        let value = quote(value);
+        format!("is {value}; it must be a region and city as Europe/Berlin, UTC+05:30, or an abbreviation as PST")
     })
 }
 

@@ -7,6 +7,7 @@ use super::draft::{Draft, Task, list, text};
 use crate::action_types::ValueType;
 use crate::finding::{Code, Findings};
 use crate::secrets::{is_placeholder, is_secret_name, secret_kind};
+use crate::shapes::quote;
 
 const INSTEAD: &str = "keep it in Secrets Manager and refer to it";
 
@@ -43,9 +44,39 @@ fn check_settings(task: &Task<'_>, findings: &mut Findings) {
         let environment = key.is_some_and(|key| key.value == ValueType::Environment);
         match environment.then(|| serde_json::from_str::<Vec<Value>>(value).ok()).flatten() {
             Some(items) => items.iter().for_each(|item| check_variable(item, ("name", "value"), &path, findings)),
-            None => report_form(value, &path, findings),
+            None => match name_of_secret(value) {
+                Some(field) => findings.warning(
+                    Code::PossibleSecret,
+                    path(),
+                    format!("{field} in {name} looks like a secret in plain text: {INSTEAD}"),
+                ),
+                None => report_form(value, &path, findings),
+            },
         }
     }
+}
+
+/// Of a value that is a JSON object, as parameters of functions are: the first field that is named like a secret and
+/// holds one.
+fn name_of_secret(value: &str) -> Option<String> {
+    let object = value.trim_start().starts_with('{').then(|| serde_json::from_str(value).ok()).flatten()?;
+    let mut left: Vec<&Value> = vec![&object];
+    while let Some(next) = left.pop() {
+        match next {
+            Value::Object(fields) => {
+                let secret = |(name, value): &(&String, &Value)| {
+                    is_secret_name(name) && value.as_str().is_some_and(|value| !is_placeholder(value))
+                };
+                if let Some((name, _)) = fields.iter().find(secret) {
+                    return Some(quote(name));
+                }
+                left.extend(fields.values());
+            }
+            Value::Array(items) => left.extend(items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    None
 }
 
 /// An environment or pipeline variable whose name says that it is a secret.

@@ -988,6 +988,26 @@ fn conditions() {
                 Code::InvalidConfiguration,
                 "$.stages[2].beforeEntry.conditions[0].rules[0].configuration.Cron",
             ),
+            (
+                deploy,
+                "/beforeEntry",
+                conditions(
+                    "FAIL",
+                    json!([{"name": "w", "ruleTypeId": {"category": "Rule", "provider": "DeploymentWindow"}, "configuration": {"Cron": "0 0 99 ? * MON *"}}]),
+                ),
+                Code::InvalidConfiguration,
+                "$.stages[2].beforeEntry.conditions[0].rules[0].configuration.Cron",
+            ),
+            (
+                deploy,
+                "/beforeEntry",
+                conditions(
+                    "FAIL",
+                    json!([{"name": "w", "ruleTypeId": {"category": "Rule", "provider": "DeploymentWindow"}, "configuration": {"Cron": "0 0 9 ? * MON *", "TimeZone": "Mars/Base"}}]),
+                ),
+                Code::InvalidConfiguration,
+                "$.stages[2].beforeEntry.conditions[0].rules[0].configuration.TimeZone",
+            ),
         ],
     );
     check_rows(
@@ -1146,6 +1166,20 @@ fn secrets_in_plain_text_are_found_and_not_repeated() {
             Some(json!(environment)),
             Code::PossibleSecret,
             "$.stages[1].actions[0].configuration.EnvironmentVariables",
+        ),
+        (
+            SITE,
+            "/configuration/ObjectKey",
+            Some(json!(format!(r#"{{"db":[{{"password":"{key}"}}]}}"#))),
+            Code::PossibleSecret,
+            "$.stages[2].actions[2].configuration.ObjectKey",
+        ),
+        (
+            SITE,
+            "/configuration/ObjectKey",
+            Some(json!(r#"{"password":"hunter2"}"#)),
+            Code::PossibleSecret,
+            "$.stages[2].actions[2].configuration.ObjectKey",
         ),
         (
             "",

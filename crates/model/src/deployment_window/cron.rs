@@ -130,7 +130,7 @@ impl MonthDay {
                 let back = match last.weekday() {
                     Weekday::Saturday => 1,
                     Weekday::Sunday => 2,
-                    _ => 0,
+                    Weekday::Monday | Weekday::Tuesday | Weekday::Wednesday | Weekday::Thursday | Weekday::Friday => 0,
                 };
                 day.day() == last.day() - back
             }
@@ -147,7 +147,7 @@ fn nearest_weekday(month: Date, wanted: i8) -> Option<i8> {
         Weekday::Saturday => wanted - 1,
         Weekday::Sunday if wanted == last => wanted - 2,
         Weekday::Sunday => wanted + 1,
-        _ => wanted,
+        Weekday::Monday | Weekday::Tuesday | Weekday::Wednesday | Weekday::Thursday | Weekday::Friday => wanted,
     })
 }
 

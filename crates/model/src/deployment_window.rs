@@ -7,12 +7,11 @@
 mod cron;
 mod zone;
 
-use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
-use model::{StringMap, Timestamp};
-
+use crate::{StringMap, Timestamp};
 use cron::Cron;
 pub use cron::{CRON_FIELDS, CronError};
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 const MINUTE_MILLIS: i64 = 60_000;
 
@@ -114,6 +113,16 @@ impl Window {
         let mut minutes = self.cron.minutes_from(back_to).take_while(|civil| *civil < local);
         minutes.find_map(|civil| self.zone.to_ambiguous_timestamp(civil).later().ok().filter(|at| *at >= start))
     }
+}
+
+/// What is wrong with a rule's `Cron`, in words that follow its name.
+pub(crate) fn cron_fault(expression: &str) -> Option<String> {
+    Cron::parse(expression).err().map(|error| error.to_string())
+}
+
+/// Whether a rule's `TimeZone` names one.
+pub(crate) fn is_time_zone(name: &str) -> bool {
+    name.is_empty() || zone::parse(name).is_some()
 }
 
 #[cfg(test)]
