@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use crate::args::{HistoryArgs, PipelinesArgs};
 use crate::exit::Exit;
 use crate::output::Look;
+use crate::progress::State;
 
-use super::table::{Table, ago, between};
+use super::table::{Table, ago, between, since};
 use super::{Api, pages, show};
 
 /// `penstock pipelines`.
@@ -61,13 +62,21 @@ fn executions(answer: &Value, look: Look) -> String {
     let now = Timestamp::now();
     let mut table = Table::new(look, &["EXECUTION", "STATUS", "STARTED", "TOOK", "TRIGGER", "REVISION"]);
     for entry in entries(answer, "pipelineExecutionSummaries") {
-        let took = between(&entry["startTime"], &entry["lastUpdateTime"]);
+        let took = took(entry, now);
         let started = ago(&entry["startTime"], now);
         let revision = revision(&entry["sourceRevisions"][0]);
         let trigger = text(&entry["trigger"]["triggerType"]);
         table.row([text(&entry["pipelineExecutionId"]), text(&entry["status"]), &started, &took, trigger, &revision]);
     }
     table.render("no executions: `penstock start` makes one")
+}
+
+/// From an entry's start to its end, or until now: what waits is not updated.
+fn took(entry: &Value, now: Timestamp) -> String {
+    match entry["status"].as_str().and_then(State::parse) {
+        Some(state) if !state.is_over() => since(&entry["startTime"], now),
+        _ => between(&entry["startTime"], &entry["lastUpdateTime"]),
+    }
 }
 
 fn revision(entry: &Value) -> String {
@@ -81,7 +90,7 @@ fn actions(answer: &Value, look: Look) -> String {
     let mut table = Table::new(look, &["STAGE", "ACTION", "STATUS", "STARTED", "TOOK", "SUMMARY"]);
     // The newest comes first in the answer; people read from the first on.
     for entry in entries(answer, "actionExecutionDetails").rev() {
-        let took = between(&entry["startTime"], &entry["lastUpdateTime"]);
+        let took = took(entry, now);
         let started = ago(&entry["startTime"], now);
         let result = &entry["output"]["executionResult"];
         let error = &result["errorDetails"];
@@ -108,4 +117,17 @@ fn entries<'a>(answer: &'a Value, field: &str) -> impl DoubleEndedIterator<Item 
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_has_taken_until_now() {
+        let now = Timestamp::from_millisecond(100_000).unwrap();
+        let entry = |status| json!({ "status": status, "startTime": 10.0, "lastUpdateTime": 12.0 });
+        assert_eq!(took(&entry("InProgress"), now), "1m 30s");
+        assert_eq!(took(&entry("Succeeded"), now), "2.0 s");
+    }
 }

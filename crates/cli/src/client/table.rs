@@ -86,6 +86,13 @@ pub fn between(start: &Value, end: &Value) -> String {
     }
 }
 
+/// How long it is since a time of the API.
+pub fn since(start: &Value, now: Timestamp) -> String {
+    millis(start).map_or_else(String::new, |start| {
+        elapsed(u64::try_from(now.as_millisecond().saturating_sub(start)).unwrap_or(0))
+    })
+}
+
 /// A time of the API in milliseconds.
 pub fn millis(time: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "a time beyond 64-bit milliseconds is shown as the last one")]
