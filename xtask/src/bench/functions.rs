@@ -221,7 +221,12 @@ impl Aws {
             ("PENSTOCK_SERVICE_ROLE_ARN", arn("iam::123456789012:role/penstock/p")),
             ("PENSTOCK_APPROVAL_URL", "https://approve.example.com".into()),
             ("PENSTOCK_LINK_KEYS", arn("kms:eu-west-1:123456789012:key/k")),
+            ("PENSTOCK_SECRET_KEY", arn("kms:eu-west-1:123456789012:key/s")),
+            ("PENSTOCK_POLICY_OBJECT", String::new()),
             ("PENSTOCK_ARTIFACT_BUCKET", "artifacts".into()),
+            ("PENSTOCK_WEBHOOK_URL", "https://hooks.example.com".into()),
+            ("PENSTOCK_TRIGGER_INTAKE_ARN", arn("lambda:eu-west-1:123456789012:function:t")),
+            ("PENSTOCK_DEAD_LETTERS_ARN", arn("sqs:eu-west-1:123456789012:d")),
         ]
     }
 }
@@ -252,5 +257,27 @@ fn answer(items: &BTreeMap<(String, String), Value>, target: &str, asked: &Value
         "StartExecution" => json!({ "executionArn": "arn:aws:states:eu-west-1:1:execution:m:x", "startDate": 1.0 }),
         "GenerateMac" => json!({ "Mac": STANDARD.encode([7; 32]), "KeyId": "k", "MacAlgorithm": "HMAC_SHA_256" }),
         _ => json!({}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn functions_are_started_with_all_that_the_template_gives_them() {
+        let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+        let named = template.lines().filter_map(|line| line.trim().split_once(':'));
+        // What only an emulator's stack has set is not what is measured.
+        let given: BTreeSet<&str> = named
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("PENSTOCK_") && *name != "PENSTOCK_EMULATOR")
+            .collect();
+        let aws = Aws { address: String::new() };
+        let started: BTreeSet<&str> =
+            aws.environment().into_iter().map(|(name, _)| name).filter(|name| name.starts_with("PENSTOCK_")).collect();
+        assert_eq!(started, given);
     }
 }
