@@ -62,7 +62,7 @@ impl Window {
         let cron =
             Cron::parse(expression).map_err(|error| WindowError::Cron { expression: expression.clone(), error })?;
         let zone = match configuration.get("TimeZone").map(String::as_str) {
-            None | Some("") => TimeZone::UTC,
+            None => TimeZone::UTC,
             Some(name) => zone::parse(name).ok_or_else(|| WindowError::TimeZone(name.into()))?,
         };
         Ok(Self { cron, zone })
@@ -122,7 +122,7 @@ pub(crate) fn cron_fault(expression: &str) -> Option<String> {
 
 /// Whether a rule's `TimeZone` names one.
 pub(crate) fn is_time_zone(name: &str) -> bool {
-    name.is_empty() || zone::parse(name).is_some()
+    zone::parse(name).is_some()
 }
 
 #[cfg(test)]

@@ -35,8 +35,11 @@ const ABBREVIATIONS: [(&str, &str); 28] = [
     ("VST", "Asia/Ho_Chi_Minh"),
 ];
 
-/// The time zone of a name.
+/// The time zone of a name; UTC where it is empty, as where there is none.
 pub(super) fn parse(name: &str) -> Option<TimeZone> {
+    if name.is_empty() {
+        return Some(TimeZone::UTC);
+    }
     let name = ABBREVIATIONS.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| *long);
     match name.strip_prefix("UTC") {
         Some("") => Some(TimeZone::UTC),
