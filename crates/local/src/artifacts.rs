@@ -5,6 +5,7 @@
 //! Equal content may share one file (a hard link), which is why stored files are read-only.
 
 mod durable;
+mod names;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::archive::{self, UnpackSummary};
 use durable::Directories;
+use names::{Name, Names};
 
 /// Where files are made before they are renamed; no bucket may begin with a dot.
 const INCOMING: &str = ".incoming";
@@ -47,7 +49,8 @@ struct Inner {
 }
 
 impl LocalArtifacts {
-    /// Opens (or makes) the store at `root`, and removes what a killed process was still writing.
+    /// Opens (or makes) the store at `root`, removes what a killed process was still writing, and puts back names that
+    /// a loss of power took.
     ///
     /// # Errors
     /// A directory that cannot be written.
@@ -59,7 +62,8 @@ impl LocalArtifacts {
             _ => {}
         }
         fs::create_dir_all(&incoming).map_err(|error| unavailable(&incoming, &error))?;
-        let directories = Directories::new(&root, durability).map_err(|error| unavailable(&root, &error))?;
+        let names = Names::open(&root).map_err(|error| unavailable(&root, &error))?;
+        let directories = Directories::new(&root, names, durability).map_err(|error| unavailable(&root, &error))?;
         Ok(Self(Arc::new(Inner { root, durability, directories, next: AtomicU64::new(0), syncs: AtomicU64::new(0) })))
     }
 
@@ -98,7 +102,7 @@ impl LocalArtifacts {
     pub async fn adopt(&self, bucket: &str, key: &str, file: &Path) -> Result<(), PortError> {
         let to = self.path(bucket, key)?;
         let (store, from) = (self.clone(), file.to_path_buf());
-        self.durably(to, move |to| store.0.finish(&from, to)).await
+        self.durably(to, move |to| Ok((store.0.finish(&from, to)?, None))).await
     }
 
     /// Stores once more what is stored already, without copying where the file system can share it.
@@ -108,7 +112,7 @@ impl LocalArtifacts {
     pub async fn share(&self, stored: &Path, bucket: &str, key: &str) -> Result<(), PortError> {
         let to = self.path(bucket, key)?;
         let (store, from) = (self.clone(), stored.to_path_buf());
-        self.durably(to, move |to| store.link(&from, to)).await
+        self.durably(to, move |to| Ok(((), store.link(&from, to)?))).await
     }
 
     /// Unpacks an artifact into a directory that is empty or absent.
@@ -127,39 +131,46 @@ impl LocalArtifacts {
         .await
     }
 
-    /// Puts a file at `to` by `put`, off the executor, and makes its place durable.
+    /// Puts a file at `to` by `put`, off the executor, and makes its place durable. `put` says what it only named.
     async fn durably<T: Send + 'static>(
         &self,
         to: PathBuf,
-        put: impl FnOnce(&Path) -> Result<T, PortError> + Send + 'static,
+        put: impl FnOnce(&Path) -> Result<(T, Option<Name>), PortError> + Send + 'static,
     ) -> Result<T, PortError> {
         let store = self.clone();
         let shown = to.clone();
         let (done, synced) = blocking(move || {
             let directory = to.parent().unwrap_or(&store.0.root);
-            let new = store.0.directories.create(directory).map_err(|error| unavailable(directory, &error))?;
-            let done = put(&to)?;
-            Ok((done, store.0.directories.sync(directory, new)))
+            let above = store.0.directories.create(directory).map_err(|error| unavailable(directory, &error))?;
+            let (done, name) = put(&to)?;
+            Ok((done, store.0.directories.sync(directory, above, name)))
         })
         .await?;
         synced.await.map_err(|error| unavailable(&shown, &error))?;
         Ok(done)
     }
 
-    fn link(&self, from: &Path, to: &Path) -> Result<(), PortError> {
+    /// Gives stored content another name. It is returned where nothing else had it: then it can be made again from what
+    /// it names.
+    fn link(&self, from: &Path, to: &Path) -> Result<Option<Name>, PortError> {
+        // The content is durable since it was stored.
+        match fs::hard_link(from, to) {
+            Ok(()) => return Ok(Name::new(&self.0.root, to, from)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(PortError::NotFound(from.display().to_string()));
+            }
+            // The name is taken, or too many links, or a file system without them.
+            Err(_) => {}
+        }
         let incoming = self.incoming();
         match fs::hard_link(from, &incoming) {
-            // Its content is durable since it was stored.
-            Ok(()) => fs::rename(&incoming, to).map_err(|error| unavailable(to, &error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(PortError::NotFound(from.display().to_string()))
-            }
-            // Too many links, or a file system without them.
+            Ok(()) => fs::rename(&incoming, to).map_err(|error| unavailable(to, &error))?,
             Err(_) => {
                 fs::copy(from, &incoming).map_err(|error| unavailable(from, &error))?;
-                self.0.finish(&incoming, to)
+                self.0.finish(&incoming, to)?;
             }
         }
+        Ok(None)
     }
 
     fn copy_in(&self, from: &Path, to: &Path) -> Result<(String, u64), PortError> {
@@ -198,7 +209,7 @@ impl Artifacts for LocalArtifacts {
     async fn store(&self, bucket: &str, key: &str, from: &Path) -> Result<(String, u64), PortError> {
         let to = self.path(bucket, key)?;
         let (store, from) = (self.clone(), from.to_path_buf());
-        self.durably(to, move |to| store.copy_in(&from, to)).await
+        self.durably(to, move |to| Ok((store.copy_in(&from, to)?, None))).await
     }
 
     async fn fetch(&self, bucket: &str, key: &str, to: &Path) -> Result<(), PortError> {

@@ -1,4 +1,7 @@
 //! Directories whose entries survive a loss of power, made durable once for all who wait.
+//!
+//! Where many directories get another name of stored content at once, the names are listed durably instead of syncing
+//! each directory: one fsync for all of them. See [`names`](super::names).
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
@@ -11,13 +14,21 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Durability;
+use super::names::{Name, Names};
 
 /// How long more are waited for where several came at once before: under load a directory is made durable once for all.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// Somebody who waits for directories to be durable.
+/// How many names may be listed before their directories are made durable: what a start may have to put back.
+const LISTED: usize = 1_000;
+
+/// Somebody who waits for a new entry of a directory to be durable.
 struct Request {
-    directories: Vec<PathBuf>,
+    directory: PathBuf,
+    /// Directories above, where it is new itself.
+    above: Vec<PathBuf>,
+    /// Where the entry only names what is stored durably elsewhere.
+    name: Option<Name>,
     done: oneshot::Sender<io::Result<()>>,
 }
 
@@ -33,21 +44,22 @@ pub(super) struct Directories {
 }
 
 impl Directories {
-    pub(super) fn new(root: &Path, durability: Durability) -> io::Result<Self> {
+    /// Starts with what `names` lists, whose directories are made durable first.
+    pub(super) fn new(root: &Path, names: Names, durability: Durability) -> io::Result<Self> {
         let syncs = Arc::new(AtomicU64::new(0));
         let requests = match durability {
             Durability::Buffered => None,
             Durability::Synced => {
                 let (sender, receiver) = mpsc::channel();
-                let syncs = syncs.clone();
-                std::thread::Builder::new().name("artifacts-sync".into()).spawn(move || serve(&receiver, &syncs))?;
+                let syncer = Syncer { names, syncs: syncs.clone() };
+                std::thread::Builder::new().name("artifacts-sync".into()).spawn(move || syncer.serve(&receiver))?;
                 Some(sender)
             }
         };
         Ok(Self { root: root.into(), known: Mutex::default(), requests, syncs })
     }
 
-    /// How many directories were made durable.
+    /// How many fsyncs there were.
     pub(super) fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
     }
@@ -62,17 +74,18 @@ impl Directories {
         Ok(above.map(Path::to_path_buf).collect())
     }
 
-    /// Resolves once the entries of `directory` and of `more` are durable.
+    /// Resolves once the new entry of `directory`, and those of what is `above` it, are durable. With a `name`, the
+    /// entry may also be put back from there after a loss of power.
     pub(super) fn sync(
         &self,
         directory: &Path,
-        mut more: Vec<PathBuf>,
+        above: Vec<PathBuf>,
+        name: Option<Name>,
     ) -> impl Future<Output = io::Result<()>> + use<> {
         let (done, wait) = oneshot::channel();
-        more.push(directory.into());
         let sent = match &self.requests {
             None => done.send(Ok(())).is_ok(),
-            Some(requests) => requests.send(Request { directories: more, done }).is_ok(),
+            Some(requests) => requests.send(Request { directory: directory.into(), above, name, done }).is_ok(),
         };
         let ended = || Err(io::Error::other("the thread that syncs directories ended"));
         // Known from here on: whoever finds it so waits behind this request.
@@ -81,27 +94,120 @@ impl Directories {
     }
 }
 
-/// Takes all that wait at a time, until the store is dropped.
-fn serve(requests: &mpsc::Receiver<Request>, syncs: &AtomicU64) {
-    let mut crowded = false;
-    while let Ok(first) = requests.recv() {
-        if crowded {
-            std::thread::sleep(GATHER);
+/// The thread that syncs.
+struct Syncer {
+    names: Names,
+    syncs: Arc<AtomicU64>,
+}
+
+impl Syncer {
+    /// Takes all that wait at a time, until the store is dropped.
+    fn serve(mut self, requests: &mpsc::Receiver<Request>) {
+        // What cannot be settled stays listed, and is tried again with the next that are.
+        let _ = self.settle();
+        let mut crowded = false;
+        while let Ok(first) = requests.recv() {
+            if crowded {
+                std::thread::sleep(GATHER);
+            }
+            let batch: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
+            crowded = batch.len() > 1;
+            let synced = self.sync(&batch);
+            for request in batch {
+                let result = match &synced {
+                    Ok(()) => Ok(()),
+                    Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+                };
+                // Whoever gave up waiting needs no answer.
+                let _ = request.done.send(result);
+            }
         }
-        let batch: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
-        crowded = batch.len() > 1;
-        let directories: BTreeSet<&PathBuf> = batch.iter().flat_map(|request| &request.directories).collect();
-        let synced = directories.into_iter().try_for_each(|path| {
-            syncs.fetch_add(1, Ordering::Relaxed);
-            File::open(path).and_then(|file| file.sync_all())
-        });
-        for request in batch {
-            let result = match &synced {
-                Ok(()) => Ok(()),
-                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-            };
-            // Whoever gave up waiting needs no answer.
-            let _ = request.done.send(result);
+    }
+
+    fn sync(&mut self, batch: &[Request]) -> io::Result<()> {
+        let nameable = |request: &&Request| request.name.is_some() && request.above.is_empty();
+        let (named, plain): (Vec<&Request>, Vec<&Request>) = batch.iter().partition(nameable);
+        let own = plain.iter().flat_map(|request| request.above.iter().chain([&request.directory]));
+        let mut directories: BTreeSet<&PathBuf> = own.collect();
+        let named: Vec<&Request> = named.into_iter().filter(|named| !directories.contains(&named.directory)).collect();
+        let crowd: BTreeSet<&PathBuf> = named.iter().map(|request| &request.directory).collect();
+        if crowd.len() > 1 {
+            self.list(&named)?;
+        } else {
+            directories.extend(crowd);
         }
+        directories.into_iter().try_for_each(|path| self.sync_directory(path))
+    }
+
+    fn list(&mut self, named: &[&Request]) -> io::Result<()> {
+        if self.names.len() >= LISTED {
+            self.settle()?;
+        }
+        let names = named.iter().filter_map(|request| Some((request.name.as_ref()?, request.directory.as_path())));
+        self.syncs.fetch_add(self.names.append(names)?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes the directories of all names durable, so that they need not be listed any more.
+    fn settle(&mut self) -> io::Result<()> {
+        for directory in self.names.directories() {
+            self.sync_directory(directory)?;
+        }
+        self.syncs.fetch_add(self.names.clear()?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        File::open(path).and_then(|file| file.sync_all())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fsyncs that a batch takes, of requests for an entry of a directory: by its number, whether it is new, and
+    /// whether the entry is a name.
+    fn syncs(root: &Path, syncer: &mut Syncer, requests: &[(usize, bool, bool)]) -> u64 {
+        let batch: Vec<Request> = requests
+            .iter()
+            .map(|&(number, new, named)| {
+                let directory = root.join(format!("b/{number}"));
+                fs::create_dir_all(&directory).unwrap();
+                let above = if new { vec![root.join("b"), root.into()] } else { Vec::new() };
+                let name = named.then(|| Name::new(root, &directory.join("to"), &root.join("b/0/from")).unwrap());
+                Request { directory, above, name, done: oneshot::channel().0 }
+            })
+            .collect();
+        let before = syncer.syncs.load(Ordering::Relaxed);
+        syncer.sync(&batch).unwrap();
+        syncer.syncs.load(Ordering::Relaxed) - before
+    }
+
+    #[test]
+    fn names_in_many_directories_take_one_fsync_and_all_else_one_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::open(dir.path()).unwrap();
+        let mut syncer = Syncer { names, syncs: Arc::default() };
+        let new: Vec<_> = (0..50).map(|number| (number, true, true)).collect();
+        assert_eq!(syncs(dir.path(), &mut syncer, &new), 52, "each directory and the two above");
+        let named: Vec<_> = (0..50).map(|number| (number, false, true)).collect();
+        assert_eq!(syncs(dir.path(), &mut syncer, &named), 2, "the list and, as it is new, the store's directory");
+        assert_eq!(syncs(dir.path(), &mut syncer, &named), 1);
+        assert_eq!(
+            syncs(dir.path(), &mut syncer, &[(7, false, true), (7, false, true)]),
+            1,
+            "of one directory: itself"
+        );
+        assert_eq!(
+            syncs(dir.path(), &mut syncer, &[(7, false, true), (7, false, false)]),
+            1,
+            "a file's directory serves its names"
+        );
+        assert_eq!(syncs(dir.path(), &mut syncer, &[(7, false, false), (8, false, false), (9, false, true)]), 3);
+        assert_eq!(syncs(dir.path(), &mut syncer, &[(7, false, false), (8, false, true), (9, false, true)]), 2);
+        syncer.settle().unwrap();
+        assert_eq!(syncer.syncs.load(Ordering::Relaxed), 62 + 50 + 1, "every listed name's directory, then the list");
     }
 }

@@ -108,3 +108,127 @@ async fn what_a_killed_process_left_is_removed() {
     let store = LocalArtifacts::open(dir.path().join("artifacts"), Durability::Buffered).unwrap();
     assert!(!store.incoming().exists());
 }
+
+/// A store with one artifact, `b/p0/a/0`, and names of it in as many other directories.
+async fn shared(directories: usize) -> (tempfile::TempDir, LocalArtifacts) {
+    let (dir, store) = open().await;
+    let made = store.incoming();
+    fs::write(&made, "zip").unwrap();
+    store.adopt("b", "p0/a/0", &made).await.unwrap();
+    let first = store.path("b", "p0/a/0").unwrap();
+    // The directories become durable one by one, and are listed from then on.
+    for number in 0..directories {
+        store.share(&first, "b", &format!("p{number}/a/first")).await.unwrap();
+    }
+    share_everywhere(&store, directories, 0..1).await;
+    (dir, store)
+}
+
+/// Shares `b/p0/a/0` with every directory, all at once.
+async fn share_everywhere(store: &LocalArtifacts, directories: usize, rounds: std::ops::Range<usize>) {
+    let first = store.path("b", "p0/a/0").unwrap();
+    let keys = rounds.flat_map(|round| (0..directories).map(move |number| format!("p{number}/a/round{round}")));
+    let shares = keys.map(|key| {
+        let (store, first) = (store.clone(), first.clone());
+        tokio::spawn(async move { store.share(&first, "b", &key).await.unwrap() })
+    });
+    for share in shares.collect::<Vec<_>>() {
+        share.await.unwrap();
+    }
+}
+
+/// The names listed in a closed store, as they stand in its file.
+fn listed(root: &Path) -> Vec<(String, String)> {
+    let text = fs::read(root.join(".names")).unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n');
+    lines.map_while(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+#[tokio::test]
+async fn names_that_a_loss_of_power_took_are_put_back() {
+    let (dir, store) = shared(20).await;
+    share_everywhere(&store, 20, 1..3).await;
+    drop(store);
+    let root = dir.path().join("artifacts");
+    let names = listed(&root);
+    assert!(names.len() > 20, "{names:?}");
+    // What is listed may be lost: the directories are not synced yet.
+    for (to, _) in &names {
+        fs::remove_file(root.join(to)).unwrap();
+    }
+    let store = LocalArtifacts::open(&root, Durability::Synced).unwrap();
+    for (to, from) in &names {
+        let (bucket, key) = to.split_once('/').unwrap();
+        let out = dir.path().join("out");
+        store.fetch(bucket, key, &out).await.unwrap();
+        assert_eq!(fs::read(&out).unwrap(), b"zip", "{to} from {from}");
+        fs::remove_file(&out).unwrap();
+    }
+    // Their directories are synced from now on: nothing stays listed, also where nothing more is shared.
+    for _ in 0..500 {
+        if listed(&root).is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("still listed: {:?}", listed(&root));
+}
+
+#[tokio::test]
+async fn a_list_torn_in_its_last_flush_is_read_up_to_there() {
+    let (dir, store) = shared(3).await;
+    drop(store);
+    let root = dir.path().join("artifacts");
+    let whole = r#"["b/p1/a/whole","b/p0/a/0"]"#;
+    let torn = r#"["b/p1/a/torn","b/p0/a/0"]"#;
+    for torn in ["", &format!("{}\0\0\0", &torn[..20]), torn, &format!("\0\n{torn}\n")] {
+        let _ = fs::remove_file(root.join("b/p1/a/whole"));
+        fs::write(root.join(".names"), format!("{whole}\n{torn}")).unwrap();
+        let store = LocalArtifacts::open(&root, Durability::Buffered).unwrap();
+        assert!(store.path("b", "p1/a/whole").unwrap().exists(), "{torn}");
+        assert!(!store.path("b", "p1/a/torn").unwrap().exists(), "{torn}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_never_leads_out_of_the_store_nor_writes_over_what_is_there() {
+    let (dir, store) = shared(3).await;
+    let file = dir.path().join("other");
+    fs::write(&file, "other").unwrap();
+    store.store("b", "p1/a/taken", &file).await.unwrap();
+    drop(store);
+    let root = dir.path().join("artifacts");
+    let lines = [
+        r#"["b/p1/a/taken","b/p0/a/0"]"#,
+        r#"["b/p1/a/of-nothing","b/p0/a/gone"]"#,
+        r#"["../escaped","b/p0/a/0"]"#,
+        r#"["b/p1/a/after","b/p0/a/0"]"#,
+    ];
+    fs::write(root.join(".names"), lines.join("\n") + "\n").unwrap();
+    let store = LocalArtifacts::open(&root, Durability::Buffered).unwrap();
+    assert_eq!(fs::read(store.path("b", "p1/a/taken").unwrap()).unwrap(), b"other");
+    assert!(!store.path("b", "p1/a/of-nothing").unwrap().exists());
+    assert!(!dir.path().join("escaped").exists());
+    assert!(!store.path("b", "p1/a/after").unwrap().exists(), "nothing after what no store has written");
+}
+
+#[tokio::test]
+async fn a_name_that_was_taken_is_replaced() {
+    let (dir, store) = shared(3).await;
+    let file = dir.path().join("other");
+    fs::write(&file, "other").unwrap();
+    store.store("b", "p1/a/taken", &file).await.unwrap();
+    store.share(&store.path("b", "p0/a/0").unwrap(), "b", "p1/a/taken").await.unwrap();
+    assert_eq!(fs::read(store.path("b", "p1/a/taken").unwrap()).unwrap(), b"zip");
+}
+
+#[tokio::test]
+async fn a_long_list_is_settled() {
+    let (dir, store) = shared(40).await;
+    share_everywhere(&store, 40, 1..60).await;
+    let names = listed(&dir.path().join("artifacts"));
+    assert!(names.len() < 40 * 60 / 2, "{} names are still listed", names.len());
+    for number in 0..40 {
+        assert!(store.path("b", &format!("p{number}/a/round59")).unwrap().exists());
+    }
+}
