@@ -144,9 +144,7 @@ impl Policies {
         let resource = Resource::of(&call.operation, &call.input, place);
         let started = Resource::started_by_webhook(&call.operation, &call.input, place);
         for resource in std::iter::once(resource).chain(started) {
-            if !self.permit(asker, &action, &resource, starter.as_deref()) {
-                return Err(denied(&call.principal, &action, &resource));
-            }
+            self.require(asker, &action, &resource, starter.as_deref())?;
         }
         Ok(())
     }
@@ -161,11 +159,7 @@ impl Policies {
         let asker = Asker { arn: &call.principal, account: &place.account };
         let action = schema::action(&call.operation, false);
         let resource = Resource::of(&call.operation, &json!({ "pipelineName": pipeline }), place);
-        if self.permit(asker, &action, &resource, None) {
-            Ok(())
-        } else {
-            Err(denied(&call.principal, &action, &resource))
-        }
+        self.require(asker, &action, &resource, None)
     }
 
     /// Checks that the caller may hand on each role that a declaration names.
@@ -179,12 +173,19 @@ impl Policies {
         }
         let asker = Asker { arn: &call.principal, account: &call.control.place().account };
         for role in roles(pipeline) {
-            let resource = Resource::Role(role.to_owned());
-            if !self.permit(asker, schema::PASS_ROLE, &resource, None) {
-                return Err(denied(&call.principal, schema::PASS_ROLE, &resource));
-            }
+            self.require(asker, schema::PASS_ROLE, &Resource::Role(role.to_owned()), None)?;
         }
         Ok(())
+    }
+
+    fn require(
+        &self,
+        asker: Asker<'_>,
+        action: &str,
+        resource: &Resource,
+        starter: Option<&str>,
+    ) -> Result<(), ApiError> {
+        if self.permit(asker, action, resource, starter) { Ok(()) } else { Err(denied(asker.arn, action, resource)) }
     }
 }
 

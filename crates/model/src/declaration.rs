@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Version;
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, StageName};
-use crate::status::{Category, ConditionResult, ExecutionMode, Owner, PipelineType, RetryMode};
+use crate::status::{Category, ConditionResult, ExecutionMode, Owner, PipelineType, RetryMode, SourceRevisionType};
 
 /// A string map as configurations have.
 pub type StringMap = BTreeMap<String, String>;
@@ -283,6 +283,20 @@ pub struct ActionTypeId {
     pub provider: String,
     /// Its version.
     pub version: String,
+}
+
+impl ActionTypeId {
+    /// The types of source revision that a source action of this type takes; none where it is not ours to know.
+    pub fn source_revision_types(&self) -> Option<&'static [SourceRevisionType]> {
+        match (self.owner, self.provider.as_str()) {
+            (Owner::Aws, "CodeCommit" | "CodeStarSourceConnection") | (Owner::ThirdParty, "GitHub") => {
+                Some(&[SourceRevisionType::CommitId])
+            }
+            (Owner::Aws, "S3") => Some(&[SourceRevisionType::S3ObjectVersionId, SourceRevisionType::S3ObjectKey]),
+            (Owner::Aws, "ECR") => Some(&[SourceRevisionType::ImageDigest]),
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Display for ActionTypeId {

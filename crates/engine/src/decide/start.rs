@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{
-    ActionName, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, Ordinal, PipelineName, StageName,
+    ActionName, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, Ordinal, PipelineName, Stage, StageName,
     StringMap, Timestamp, Version,
 };
 
@@ -48,6 +48,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Step {
     if !stale && let Some(first) = header.stages.first() {
         let lane = (mode != ExecutionMode::Parallel).then(|| ItemKey::Lane(first.clone()));
         draft.need([ItemKey::StagePart(version, first.clone())].into_iter().chain(lane).map(Read::Item))?;
+        check_override_types(draft.part(version, first)?.as_ref(), &start.overrides)?;
         arrive(draft, &mut execution, first)?;
     }
     draft.create(ItemKey::Execution(id), Item::Execution(execution));
@@ -151,6 +152,24 @@ fn check_overrides(header: &Header, overrides: &[SourceOverride]) -> Result<(), 
         ))),
         None => Ok(()),
     }
+}
+
+/// Refuses a source revision that its action does not take: the execution would start, and then fail there.
+fn check_override_types(sources: &Stage, overrides: &[SourceOverride]) -> Result<(), Refusal> {
+    for given in overrides {
+        let action = sources.actions.iter().find(|action| action.name == given.action);
+        let types = action.and_then(|action| action.action_type_id.source_revision_types());
+        if let Some(types) = types.filter(|types| !types.contains(&given.kind)) {
+            let right: Vec<&str> = types.iter().map(|kind| kind.as_str()).collect();
+            return Err(Refusal::Invalid(format!(
+                "sourceRevisions gives the source action {} a revision of type {}; it takes {}.",
+                given.action,
+                given.kind,
+                right.join(" or ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The source action and ref whose order a start tells, unless it brings `sourceRevisions`: somebody wants exactly that.

@@ -370,6 +370,11 @@ fn start(words: &[&str]) -> Start {
                 start.origin = Some(Origin { before: Some(before.into()), after: Some(after.into()), ..origin() });
             }
             ["sequencer", value] => start.origin = Some(Origin { sequencer: Some((*value).into()), ..origin() }),
+            ["version", value] => start.overrides.push(SourceOverride {
+                action: "s".into(),
+                kind: SourceRevisionType::S3ObjectVersionId,
+                value: (*value).into(),
+            }),
             ["commit", value] => start.overrides.push(SourceOverride {
                 action: "s".into(),
                 kind: SourceRevisionType::CommitId,
@@ -377,7 +382,7 @@ fn start(words: &[&str]) -> Start {
             }),
             ["artifact", action] => start.overrides.push(SourceOverride {
                 action: (*action).into(),
-                kind: SourceRevisionType::CommitId,
+                kind: SourceRevisionType::S3ObjectVersionId,
                 value: "c0ffee".into(),
             }),
             other => panic!("no such start: {other:?}"),

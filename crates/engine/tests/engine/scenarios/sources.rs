@@ -92,9 +92,20 @@ fn a_start_with_a_given_revision_is_never_old() {
     play(
         "given A(s) -> B(x)
          start #1 pushed b..c
-         start #2 pushed a..b commit b
+         start #2 pushed a..b version b
          then #2 is before A
          start #3 artifact nowhere -- refused Invalid",
+    );
+}
+
+/// A source revision that its action does not take is refused before anything starts.
+#[test]
+fn a_revision_of_a_type_that_the_source_does_not_take_is_refused() {
+    play(
+        "given A(s) -> B(x)
+         start #1 commit c0ffee -- refused Invalid
+         start #1 version v1
+         then #1 is InProgress",
     );
 }
 
