@@ -1,6 +1,7 @@
 //! The command line: every command, option and help text.
 
 mod client;
+mod connection;
 mod deployed;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use client::*;
+pub use connection::*;
 pub use deployed::*;
 
 /// A continuous delivery control plane that speaks AWS CodePipeline's language.
