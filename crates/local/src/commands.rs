@@ -35,7 +35,7 @@ async fn commands(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken) 
         declared.add(ctx, "environmentVariables", &variable.name, &variable.value, kind)?;
     }
     check(request)?;
-    let log = ctx.open_log(request, &declared.secrets)?;
+    let log = ctx.log_sink(request, &declared.secrets)?;
     let scratch = Scratch::make(ctx, request, request.action.inputs.first()).await?;
     let ended = in_scratch(ctx, request, &declared, &scratch, &log, stop).await;
     scratch.remove();

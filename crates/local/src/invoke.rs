@@ -129,7 +129,7 @@ async fn run_command(
     let [program, args @ ..] = command else {
         return Err(Fault::configuration("the function's command is empty"));
     };
-    let log = ctx.open_log(request, &[])?;
+    let log = ctx.log_sink(request, &[])?;
     let input = scratch.session().join("event.json");
     fs::write(&input, event(request).to_string()).map_err(|error| Fault::failed(error.to_string()))?;
     let mut environment = base_environment(&ctx.config.inherit);

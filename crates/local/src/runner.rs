@@ -60,7 +60,7 @@ impl LocalRunner {
         let outcome = match standin {
             StandIn::Commands | StandIn::CodeBuild | StandIn::Invoke => self.run_program(standin, request, stop).await,
             StandIn::Source | StandIn::Deploy | StandIn::VariableCheck | StandIn::DeploymentWindow => {
-                let sink = match self.ctx.open_log(request, &[]) {
+                let sink = match self.ctx.log_sink(request, &[]) {
                     Ok(sink) => Arc::new(sink),
                     Err(fault) => return ActionReply::Ended(Box::new(fault.into())),
                 };
@@ -105,7 +105,7 @@ impl LocalRunner {
 
     fn say_that_it_waits(&self, request: &ActionRequest) {
         // If its log cannot be opened, the action itself will say so.
-        if let Ok(sink) = self.ctx.open_log(request, &[]) {
+        if let Ok(sink) = self.ctx.log_sink(request, &[]) {
             sink.remark(&format!("waiting: {} programs run already ([limits] programs)", self.most));
         }
     }

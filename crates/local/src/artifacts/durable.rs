@@ -8,16 +8,20 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::Durability;
 use super::names::{Name, Names};
 
-/// How long more are waited for where several came at once before: under load a directory is made durable once for all.
-const GATHER: Duration = Duration::from_millis(3);
+/// After so many syncs without a pause the next one waits for others that may come, and goes on waiting while some do.
+const AT_ONCE: u32 = 8;
+/// How long it waits.
+const GATHER: Duration = Duration::from_millis(10);
+/// Syncs so far apart have nothing to do with one another.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How many names may be listed before their directories are made durable: what a start may have to put back.
 const LISTED: usize = 1_000;
@@ -64,14 +68,25 @@ impl Directories {
         self.syncs.load(Ordering::Relaxed)
     }
 
-    /// Makes `directory`, and says which directories got new entries by that.
+    /// Makes `directory`, and says which directories above it may have got new entries by that: up to one that is known.
     pub(super) fn create(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(directory) && directory.is_dir() {
+        if self.known().contains(directory) && directory.is_dir() {
             return Ok(Vec::new());
         }
         fs::create_dir_all(directory)?;
-        let above = directory.ancestors().skip(1).take_while(|path| path.starts_with(&self.root));
-        Ok(above.map(Path::to_path_buf).collect())
+        let known = self.known();
+        let mut above = Vec::new();
+        for path in directory.ancestors().skip(1).take_while(|path| path.starts_with(&self.root)) {
+            above.push(path.to_path_buf());
+            if known.contains(path) {
+                break;
+            }
+        }
+        Ok(above)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Resolves once the new entry of `directory`, and those of what is `above` it, are durable. With a `name`, the
@@ -83,14 +98,49 @@ impl Directories {
         name: Option<Name>,
     ) -> impl Future<Output = io::Result<()>> + use<> {
         let (done, wait) = oneshot::channel();
+        let durable: Vec<PathBuf> = above.iter().cloned().chain([directory.into()]).collect();
         let sent = match &self.requests {
             None => done.send(Ok(())).is_ok(),
             Some(requests) => requests.send(Request { directory: directory.into(), above, name, done }).is_ok(),
         };
         let ended = || Err(io::Error::other("the thread that syncs directories ended"));
         // Known from here on: whoever finds it so waits behind this request.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.into());
+        self.known().extend(durable);
         async move { if sent { wait.await.unwrap_or_else(|_| ended()) } else { ended() } }
+    }
+}
+
+/// Which syncs wait for more that share them. A multitude is worth it; what comes one after the other waits in vain, and
+/// ever more seldom.
+struct Pace {
+    last: Instant,
+    /// So many do not wait, and so many after the next wait in vain.
+    free: u32,
+    grant: u32,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { last: now, free: AT_ONCE, grant: AT_ONCE }
+    }
+
+    /// Whether a sync that is asked for at `now` waits.
+    fn gathers(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.last) > PAUSE {
+            *self = Self::new(now);
+        }
+        self.last = now;
+        let gathers = self.free == 0;
+        self.free = self.free.saturating_sub(1);
+        gathers
+    }
+
+    /// Learns how many shared a sync.
+    fn gathered(&mut self, waited: bool, batch: usize) {
+        if waited && batch == 1 {
+            self.grant = self.grant.saturating_mul(2);
+            self.free = self.grant;
+        }
     }
 }
 
@@ -105,13 +155,14 @@ impl Syncer {
     fn serve(mut self, requests: &mpsc::Receiver<Request>) {
         // What cannot be settled stays listed, and is tried again with the next that are.
         let _ = self.settle();
-        let mut crowded = false;
+        let mut pace = Pace::new(Instant::now());
         while let Ok(first) = requests.recv() {
-            if crowded {
+            let gathers = pace.gathers(Instant::now());
+            if gathers {
                 std::thread::sleep(GATHER);
             }
             let batch: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
-            crowded = batch.len() > 1;
+            pace.gathered(gathers, batch.len());
             let synced = self.sync(&batch);
             for request in batch {
                 let result = match &synced {
@@ -183,6 +234,46 @@ mod tests {
         let before = syncer.syncs.load(Ordering::Relaxed);
         syncer.sync(&batch).unwrap();
         syncer.syncs.load(Ordering::Relaxed) - before
+    }
+
+    /// How many of so many syncs wait, each shared by so many requests, one each `every`.
+    fn waits(pace: &mut Pace, start: Instant, every: Duration, syncs: u32, batch: usize) -> usize {
+        let waits = |number| {
+            let gathers = pace.gathers(start + every * number);
+            pace.gathered(gathers, batch);
+            gathers
+        };
+        (0..syncs).map(waits).filter(|waits| *waits).count()
+    }
+
+    #[test]
+    fn a_multitude_waits_together_and_what_comes_one_by_one_hardly_ever() {
+        let (start, often) = (Instant::now(), Duration::from_millis(5));
+        assert_eq!(waits(&mut Pace::new(start), start, often, 8, 5), 0, "a few at once");
+        assert_eq!(waits(&mut Pace::new(start), start, often, 108, 5), 100);
+        assert_eq!(waits(&mut Pace::new(start), start, often, 100, 1), 3, "after 8, 16 and 32 more");
+        assert_eq!(waits(&mut Pace::new(start), start, Duration::from_millis(300), 100, 5), 0, "far apart");
+    }
+
+    #[test]
+    fn of_the_directories_above_those_with_new_entries_are_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let directories = Directories::new(root, Names::open(root).unwrap(), Durability::Buffered).unwrap();
+        let above = |directory: &str| {
+            let directory = root.join(directory);
+            let above = directories.create(&directory).unwrap();
+            drop(directories.sync(&directory, above.clone(), None));
+            let below = |path: &PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            above.iter().map(below).collect::<Vec<_>>()
+        };
+        assert_eq!(above("b/p/a"), ["b/p", "b", ""]);
+        assert_eq!(above("b/p/a"), [""; 0]);
+        assert_eq!(above("b/p/c"), ["b/p"]);
+        assert_eq!(above("b/q/a"), ["b/q", "b"]);
+        assert_eq!(above("c/p/a"), ["c/p", "c", ""]);
+        fs::remove_dir(root.join("c/p/a")).unwrap();
+        assert_eq!(above("c/p/a"), ["c/p"], "somebody removed it");
     }
 
     #[test]

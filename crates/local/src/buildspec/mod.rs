@@ -83,7 +83,7 @@ async fn in_scratch(
     let (origin, text) = buildspec_text(ctx, request, project, &scratch.source())?;
     let spec = spec::read(&text).map_err(|problem| Fault::configuration(format!("{origin}: {problem}")))?;
     let declared = declare(ctx, request, project, project_name, &spec, &origin)?;
-    let log = ctx.open_log(request, &declared.secrets)?;
+    let log = ctx.log_sink(request, &declared.secrets)?;
     for remark in &spec.remarks {
         log.remark(remark);
     }

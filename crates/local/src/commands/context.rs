@@ -50,11 +50,11 @@ impl Ctx {
         }
     }
 
-    /// Opens the action's log.
-    pub(crate) fn open_log(&self, request: &ActionRequest, secrets: &[String]) -> Result<LogSink, Fault> {
+    /// The action's log.
+    pub(crate) fn log_sink(&self, request: &ActionRequest, secrets: &[String]) -> Result<LogSink, Fault> {
         let path = log_path(&self.data, &request.pipeline, &request.action.key);
-        LogSink::open(&path, request.action.key.clone(), secrets, self.log_cap_bytes, self.output.clone())
-            .map_err(|error| Fault::failed(format!("the log {} cannot be opened: {error}", path.display())))
+        LogSink::new(path, request.action.key.clone(), secrets, self.log_cap_bytes, self.output.clone())
+            .map_err(|error| Fault::failed(format!("the log cannot be kept: {error}")))
     }
 }
 

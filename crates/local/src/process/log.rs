@@ -42,6 +42,7 @@ pub fn log_path(data: &Path, pipeline: &PipelineName, key: &ActionKey) -> PathBu
 
 /// Takes an action's output.
 pub struct LogSink {
+    path: PathBuf,
     key: ActionKey,
     masker: Masker,
     cap: u64,
@@ -50,7 +51,8 @@ pub struct LogSink {
 }
 
 struct State {
-    file: File,
+    /// Made with the first line: an action that says nothing has no log.
+    file: Option<File>,
     /// What of the current line came so far. Secrets in it may be masked already, where it was split.
     line: Vec<u8>,
     /// The last byte was a carriage return: the next one that is no line feed begins the line anew.
@@ -61,29 +63,22 @@ struct State {
 }
 
 impl LogSink {
-    /// Appends to a file, which is made with its directories where absent. At most `cap` bytes are kept. Lines go to
-    /// `watchers` as well; those who read too slowly miss some, and nothing waits for them.
+    /// Appends to a file, which is made with its directories where there is something to write. At most `cap` bytes are
+    /// kept. Lines go to `watchers` as well; those who read too slowly miss some, and nothing waits for them.
     ///
     /// # Errors
-    /// The file cannot be made, or the secrets are too large.
-    pub fn open(
-        path: &Path,
+    /// The secrets are too large.
+    pub fn new(
+        path: PathBuf,
         key: ActionKey,
         secrets: &[String],
         cap: u64,
         watchers: Option<broadcast::Sender<OutputLine>>,
     ) -> io::Result<Self> {
         let masker = Masker::new(secrets).map_err(io::Error::other)?;
-        let open = || OpenOptions::new().create(true).append(true).open(path);
-        let file = match (open(), path.parent()) {
-            (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(parent)?;
-                open()?
-            }
-            (opened, _) => opened?,
-        };
-        let state = State { file, line: Vec::new(), returned: false, written: 0, full: false, tail: VecDeque::new() };
-        Ok(Self { key, masker, cap, watchers, state: Mutex::new(state) })
+        let (line, tail) = (Vec::new(), VecDeque::new());
+        let state = State { file: None, line, returned: false, written: 0, full: false, tail };
+        Ok(Self { path, key, masker, cap, watchers, state: Mutex::new(state) })
     }
 
     /// Takes a piece of output as it was written, wherever it was cut.
@@ -154,6 +149,13 @@ impl LogSink {
         (cut > 0).then(|| first.to_vec())
     }
 
+    fn append(&self, file: &mut Option<File>, text: &[u8]) -> io::Result<()> {
+        match file {
+            Some(file) => file.write_all(text),
+            none => none.insert(open(&self.path)?).write_all(text),
+        }
+    }
+
     fn emit(&self, state: &mut State, lines: Vec<Vec<u8>>) {
         let mut text = String::new();
         for line in lines {
@@ -181,11 +183,22 @@ impl LogSink {
             state.tail.push_back(line);
         }
         if !text.is_empty()
-            && let Err(error) = state.file.write_all(text.as_bytes())
+            && let Err(error) = self.append(&mut state.file, text.as_bytes())
         {
             state.full = true;
             tracing::warn!(action = %self.key.name, %error, "the log cannot be written; the rest of the output is dropped");
         }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().create(true).append(true).open(path);
+    match (open(), path.parent()) {
+        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(parent)?;
+            open()
+        }
+        (opened, _) => opened,
     }
 }
 
@@ -203,7 +216,7 @@ pub struct LogChunk {
 /// Reads a log from `offset`, at most `limit` bytes (at least 4). A log that grows is followed by reading on from `next`.
 ///
 /// # Errors
-/// The log cannot be read; there is none as long as its action has not begun.
+/// The log cannot be read; there is none as long as its action has said nothing.
 pub fn read_log(path: &Path, offset: u64, limit: usize) -> io::Result<LogChunk> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;

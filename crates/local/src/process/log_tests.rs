@@ -23,7 +23,7 @@ struct Written {
 fn sink(secrets: &[&str], cap: u64) -> Written {
     let directory = tempfile::tempdir().unwrap();
     let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
-    let sink = LogSink::open(&directory.path().join("a/b/run.log"), key(), &secrets, cap, None).unwrap();
+    let sink = LogSink::new(directory.path().join("a/b/run.log"), key(), &secrets, cap, None).unwrap();
     Written { directory, sink }
 }
 
@@ -32,6 +32,16 @@ impl Written {
         self.sink.finish();
         fs::read_to_string(self.directory.path().join("a/b/run.log")).unwrap()
     }
+}
+
+#[test]
+fn an_action_that_says_nothing_has_no_log() {
+    let written = sink(&[], 1 << 20);
+    written.sink.write(b"");
+    written.sink.finish();
+    assert!(!written.directory.path().join("a").exists());
+    written.sink.write(b"x");
+    assert_eq!(written.text(), "x\n");
 }
 
 #[test]
@@ -116,8 +126,7 @@ fn beyond_the_cap_nothing_is_kept_but_the_last_lines_are_known() {
 fn watchers_get_masked_lines_and_slow_ones_miss_some() {
     let directory = tempfile::tempdir().unwrap();
     let (sender, mut receiver) = broadcast::channel(2);
-    let sink =
-        LogSink::open(&directory.path().join("log"), key(), &["hunter22".into()], 1 << 20, Some(sender)).unwrap();
+    let sink = LogSink::new(directory.path().join("log"), key(), &["hunter22".into()], 1 << 20, Some(sender)).unwrap();
     sink.write(b"one\ntwo hunter22\nthree");
     assert_eq!(receiver.try_recv().unwrap(), OutputLine { key: key(), line: "one".into() });
     assert_eq!(receiver.try_recv().unwrap().line, "two ***");
@@ -130,7 +139,7 @@ fn watchers_get_masked_lines_and_slow_ones_miss_some() {
 fn a_log_is_appended_to() {
     let directory = tempfile::tempdir().unwrap();
     for line in ["first\n", "second\n"] {
-        LogSink::open(&directory.path().join("log"), key(), &[], 100, None).unwrap().write(line.as_bytes());
+        LogSink::new(directory.path().join("log"), key(), &[], 100, None).unwrap().write(line.as_bytes());
     }
     assert_eq!(fs::read_to_string(directory.path().join("log")).unwrap(), "first\nsecond\n");
 }

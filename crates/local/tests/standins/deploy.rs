@@ -17,7 +17,7 @@ const BUCKETS: &str = "[bucket.site]\npath = 'out/site'\n[bucket.mirror]\npath =
 
 async fn run(place: &Place, request: &ActionRequest) -> Outcome {
     let path = log_path(&place.ctx.data, &request.pipeline, &request.action.key);
-    let sink = LogSink::open(&path, request.action.key.clone(), &[], 1 << 20, None).unwrap();
+    let sink = LogSink::new(path, request.action.key.clone(), &[], 1 << 20, None).unwrap();
     deploy_to_bucket(&place.ctx, request, &sink).await
 }
 

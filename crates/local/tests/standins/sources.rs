@@ -40,7 +40,7 @@ impl Place {
 
     async fn run(&self, request: &ActionRequest) -> Outcome {
         let log = self.log_file(request);
-        let sink = LogSink::open(&log, request.action.key.clone(), &[], 1 << 20, None).unwrap();
+        let sink = LogSink::new(log, request.action.key.clone(), &[], 1 << 20, None).unwrap();
         self.sources.run(request, &self.config, &Arc::new(sink)).await
     }
 
