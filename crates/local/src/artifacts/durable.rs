@@ -18,8 +18,8 @@ use super::names::{Name, Names};
 
 /// After so many syncs without a pause the next one waits for others that may come, and goes on waiting while some do.
 const AT_ONCE: u32 = 8;
-/// How long it waits.
-const GATHER: Duration = Duration::from_millis(10);
+/// How long it waits: the first time, and at most, twice as long after each wait that others shared.
+const GATHER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(40));
 /// Syncs so far apart have nothing to do with one another.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -110,34 +110,43 @@ impl Directories {
     }
 }
 
-/// Which syncs wait for more that share them. A multitude is worth it; what comes one after the other waits in vain, and
-/// ever more seldom.
+/// How long syncs wait for more that share them. A multitude is worth it; what comes one after the other waits in vain,
+/// and ever more seldom.
 struct Pace {
     last: Instant,
     /// So many do not wait, and so many after the next wait in vain.
     free: u32,
     grant: u32,
+    gather: Duration,
 }
 
 impl Pace {
     fn new(now: Instant) -> Self {
-        Self { last: now, free: AT_ONCE, grant: AT_ONCE }
+        Self { last: now, free: AT_ONCE, grant: AT_ONCE, gather: GATHER.0 }
     }
 
-    /// Whether a sync that is asked for at `now` waits.
-    fn gathers(&mut self, now: Instant) -> bool {
+    /// How long a sync waits that is asked for at `now`.
+    fn wait(&mut self, now: Instant) -> Duration {
         if now.saturating_duration_since(self.last) > PAUSE {
             *self = Self::new(now);
         }
         self.last = now;
-        let gathers = self.free == 0;
-        self.free = self.free.saturating_sub(1);
-        gathers
+        if self.free > 0 {
+            self.free -= 1;
+            return Duration::ZERO;
+        }
+        self.gather
     }
 
-    /// Learns how many shared a sync.
-    fn gathered(&mut self, waited: bool, batch: usize) {
-        if waited && batch == 1 {
+    /// Learns how many shared a sync that waited so long.
+    fn waited(&mut self, wait: Duration, batch: usize) {
+        if wait.is_zero() {
+            return;
+        }
+        if batch > 1 {
+            self.gather = (wait * 2).min(GATHER.1);
+        } else {
+            self.gather = GATHER.0;
             self.grant = self.grant.saturating_mul(2);
             self.free = self.grant;
         }
@@ -157,12 +166,10 @@ impl Syncer {
         let _ = self.settle();
         let mut pace = Pace::new(Instant::now());
         while let Ok(first) = requests.recv() {
-            let gathers = pace.gathers(Instant::now());
-            if gathers {
-                std::thread::sleep(GATHER);
-            }
+            let wait = pace.wait(Instant::now());
+            std::thread::sleep(wait);
             let batch: Vec<Request> = std::iter::once(first).chain(requests.try_iter()).collect();
-            pace.gathered(gathers, batch.len());
+            pace.waited(wait, batch.len());
             let synced = self.sync(&batch);
             for request in batch {
                 let result = match &synced {
@@ -236,23 +243,26 @@ mod tests {
         syncer.syncs.load(Ordering::Relaxed) - before
     }
 
-    /// How many of so many syncs wait, each shared by so many requests, one each `every`.
-    fn waits(pace: &mut Pace, start: Instant, every: Duration, syncs: u32, batch: usize) -> usize {
-        let waits = |number| {
-            let gathers = pace.gathers(start + every * number);
-            pace.gathered(gathers, batch);
-            gathers
+    /// How many milliseconds each of so many syncs waits that are asked for one each `every`, and each shared by so many.
+    fn waits(every: u64, syncs: usize, batch: usize) -> Vec<u128> {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let wait = |number| {
+            let wait = pace.wait(start + Duration::from_millis(every * number));
+            pace.waited(wait, batch);
+            wait.as_millis()
         };
-        (0..syncs).map(waits).filter(|waits| *waits).count()
+        (0..).map(wait).take(syncs).collect()
     }
 
     #[test]
     fn a_multitude_waits_together_and_what_comes_one_by_one_hardly_ever() {
-        let (start, often) = (Instant::now(), Duration::from_millis(5));
-        assert_eq!(waits(&mut Pace::new(start), start, often, 8, 5), 0, "a few at once");
-        assert_eq!(waits(&mut Pace::new(start), start, often, 108, 5), 100);
-        assert_eq!(waits(&mut Pace::new(start), start, often, 100, 1), 3, "after 8, 16 and 32 more");
-        assert_eq!(waits(&mut Pace::new(start), start, Duration::from_millis(300), 100, 5), 0, "far apart");
+        assert_eq!(waits(5, 8, 5), [0; 8], "a few at once");
+        assert_eq!(waits(5, 13, 5)[8..], [10, 20, 40, 40, 40], "a multitude");
+        let alone = waits(5, 100, 1);
+        let waiting: Vec<_> = alone.iter().enumerate().filter(|(_, wait)| **wait > 0).collect();
+        assert_eq!(waiting, [(8, &10), (25, &10), (58, &10)], "ever more seldom");
+        assert_eq!(waits(300, 50, 5), [0; 50], "far apart");
     }
 
     #[test]
