@@ -17,8 +17,8 @@ pub struct Places<'a> {
     pub data: &'a Path,
     /// Below it, or elsewhere: the artifacts.
     pub artifacts: &'a Path,
-    /// The logs.
-    pub logs: &'a Path,
+    /// The logs, if any action said something.
+    pub logs: Option<&'a Path>,
 }
 
 /// What a runner writes before the lines of output that it quotes in a message.
@@ -75,7 +75,10 @@ pub fn summary(board: &Board, places: Places<'_>, now: Timestamp, look: Look) ->
     };
     place("execution", board.execution.clone());
     place("artifacts", places.artifacts.display().to_string());
-    place("logs", places.logs.display().to_string());
+    place(
+        "logs",
+        places.logs.map_or_else(|| "none: no action said anything".into(), |logs| logs.display().to_string()),
+    );
     place("history", format!("penstock history {} --data {}", board.pipeline, quoted(places.data)));
     text
 }

@@ -314,7 +314,8 @@ impl Run {
             text.push_str(&progress::failures(board, self.view.look(), |row| self.log_of(&actions, row)));
         }
         let (artifacts, logs) = (self.data.join("artifacts"), logs.unwrap_or_else(|| self.data.join("logs")));
-        let places = Places { data: &self.data, artifacts: &artifacts, logs: &logs };
+        let logs = Some(logs.as_path()).filter(|logs| logs.exists());
+        let places = Places { data: &self.data, artifacts: &artifacts, logs };
         text.push_str(&progress::summary(&self.boards[0], places, now, self.view.look()));
         for rollback in &self.boards[1..] {
             let stages: Vec<&str> = rollback.stages.iter().map(|stage| stage.name.as_str()).collect();
