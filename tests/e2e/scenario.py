@@ -238,7 +238,38 @@ def a_push_by_webhook(stack, name):
 
 SCENARIOS = [
     the_main_job, a_failure_and_its_retry, a_function_called_again, a_missing_object, stopping_and_superseding, a_push_by_webhook,
+    only_ends_wake_the_dispatcher,
 ]
+
+
+def only_ends_wake_the_dispatcher(stack, name):
+    """The rule for completion events: ends of others' work, and of own drivers only those that nobody recorded."""
+    rules = stack.events.list_rules()["Rules"]
+    pattern = next(rule["EventPattern"] for rule in rules if "CodeBuild Build State Change" in rule.get("EventPattern", ""))
+    own = stack.outputs["StateMachineArn"]
+    other = own.rsplit(":", 1)[0] + ":of-somebody"
+    build, machine = "CodeBuild Build State Change", "Step Functions Execution Status Change"
+    for wakes, source, kind, detail in [
+        (True, "aws.codebuild", build, {"build-status": "SUCCEEDED"}),
+        (False, "aws.codebuild", build, {"build-status": "IN_PROGRESS"}),
+        (True, "aws.codebuild", "CodeBuild Build Batch State Change", {"build-batch-status": "STOPPED"}),
+        (False, "aws.states", machine, {"stateMachineArn": own, "status": "RUNNING"}),
+        (False, "aws.states", machine, {"stateMachineArn": own, "status": "SUCCEEDED"}),
+        (True, "aws.states", machine, {"stateMachineArn": own, "status": "TIMED_OUT"}),
+        (False, "aws.states", machine, {"stateMachineArn": other, "status": "RUNNING"}),
+        (True, "aws.states", machine, {"stateMachineArn": other, "status": "SUCCEEDED"}),
+        (True, "aws.codedeploy", "CodeDeploy Deployment State-change Notification", {"state": "FAILURE"}),
+        (False, "aws.codedeploy", "CodeDeploy Deployment State-change Notification", {"state": "START"}),
+        (True, "aws.ecs", "ECS Deployment State Change", {"eventName": "SERVICE_DEPLOYMENT_COMPLETED"}),
+        (False, "aws.ecs", "ECS Deployment State Change", {"eventName": "SERVICE_DEPLOYMENT_IN_PROGRESS"}),
+        (True, "aws.cloudformation", "CloudFormation Stack Status Change", {"status-details": {"status": "UPDATE_COMPLETE"}}),
+        (False, "aws.cloudformation", "CloudFormation Stack Status Change", {"status-details": {"status": "UPDATE_IN_PROGRESS"}}),
+        (False, "aws.codebuild", "CodeBuild Build Phase Change", {"build-status": "SUCCEEDED"}),
+    ]:
+        event = {"id": "1", "account": "000000000000", "source": source, "time": "2026-11-30T12:00:00Z",
+                 "region": "us-east-1", "resources": [], "detail-type": kind, "detail": detail}
+        found = stack.events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+        assert found is wakes, (kind, detail, found)
 
 
 def main(scenarios):

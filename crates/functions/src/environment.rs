@@ -44,6 +44,9 @@ pub mod names {
 pub const COMMON: &[&str] =
     &[names::TABLE, names::BUS, names::EVENT_SOURCE, names::ACCOUNT, names::STATE_MACHINE, names::STACK];
 
+/// How many characters a stack's name has at most: the names of its roles, which begin with it, end at 64.
+const MAX_STACK: usize = 32;
+
 /// The variables of one function, all that it needs among them.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(std::collections::BTreeMap<&'static str, String>);
@@ -84,6 +87,9 @@ impl Environment {
         {
             faults.push(format!("{} is {source}; only AWS may use aws.*", names::EVENT_SOURCE));
         }
+        if let Some(stack) = values.get(names::STACK).filter(|stack| stack.chars().count() > MAX_STACK) {
+            faults.push(format!("the stack's name, {stack}, must have at most {MAX_STACK} characters: deploy it anew"));
+        }
         if faults.is_empty() {
             Ok(Self(values))
         } else {
@@ -122,6 +128,7 @@ mod tests {
             names::BUS => Some(String::new()),
             names::ACCOUNT => Some("12".into()),
             names::EVENT_SOURCE => Some("aws.codepipeline".into()),
+            names::STACK => Some("s".repeat(33)),
             other => all(other),
         };
         let error = Environment::read(&[names::APPROVAL_URL], &[], get).expect_err("faults").to_string();
@@ -131,6 +138,7 @@ mod tests {
             "PENSTOCK_APPROVAL_URL is not set",
             "PENSTOCK_ACCOUNT_ID is 12; it must be 12 digits",
             "only AWS may use aws.*",
+            "must have at most 32 characters",
         ] {
             assert!(error.contains(part), "{part} in: {error}");
         }
