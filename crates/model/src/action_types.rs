@@ -126,6 +126,13 @@ pub enum ValueType {
     TimeZone,
 }
 
+impl ValueType {
+    /// Whether such a value is JSON.
+    pub fn is_json(&self) -> bool {
+        matches!(self, Self::JsonObject | Self::JsonList | Self::Environment)
+    }
+}
+
 impl ActionType {
     /// A configuration key by its name.
     pub fn key(&self, name: &str) -> Option<&ConfigurationKey> {

@@ -48,16 +48,58 @@ pub fn malformed(text: &str) -> Vec<Range<usize>> {
 /// # Errors
 /// The first reference that `lookup` (of namespace and key) has no value for.
 pub fn resolve(text: &str, lookup: &dyn Fn(&str, &str) -> Option<String>) -> Result<String, Unresolved> {
+    replace(text, lookup, |_, value| value)
+}
+
+/// As [`resolve`], of a text that is JSON: within a string of it a value is written as JSON writes it, so that no quote or
+/// line break in it ends the string, and nobody who chooses the value adds to the structure around it.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_json(text: &str, lookup: &dyn Fn(&str, &str) -> Option<String>) -> Result<String, Unresolved> {
+    let mut within = false;
+    replace(text, lookup, |before, value| {
+        within = ends_within_a_string(before, within);
+        if within { escaped(&value) } else { value }
+    })
+}
+
+/// Replaces each reference by what `written` makes of the text since the one before, and of its value.
+fn replace(
+    text: &str,
+    lookup: &dyn Fn(&str, &str) -> Option<String>,
+    mut written: impl FnMut(&str, String) -> String,
+) -> Result<String, Unresolved> {
     let mut resolved = String::with_capacity(text.len());
     let mut done = 0;
     for Reference { namespace, key, range } in find(text) {
         let unresolved = || Unresolved { namespace: namespace.to_owned(), key: key.to_owned() };
-        resolved.push_str(&text[done..range.start]);
-        resolved.push_str(&lookup(namespace, key).ok_or_else(unresolved)?);
+        let before = &text[done..range.start];
+        resolved.push_str(before);
+        resolved.push_str(&written(before, lookup(namespace, key).ok_or_else(unresolved)?));
         done = range.end;
     }
     resolved.push_str(&text[done..]);
     Ok(resolved)
+}
+
+/// Whether a piece of JSON ends within a string, given whether it begins within one.
+fn ends_within_a_string(json: &str, mut within: bool) -> bool {
+    let mut characters = json.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => within = !within,
+            '\\' if within => drop(characters.next()),
+            _ => {}
+        }
+    }
+    within
+}
+
+/// A text as it stands in a string of JSON.
+fn escaped(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// The ranges of `#{` to the next `}`, without overlap; an opening that never closes is text.
@@ -116,6 +158,21 @@ mod tests {
         assert_eq!(resolve("no reference #{here}", &lookup), Ok("no reference #{here}".into()));
         let error = resolve("#{a.x} #{b.y}", &lookup).expect_err("b is unknown");
         assert_eq!(error.to_string(), "the variable #{b.y} has no value");
+    }
+
+    #[test]
+    fn values_in_a_string_of_json_stay_in_it() {
+        let lookup = |_: &str, key: &str| match key {
+            "message" => Some("say \"hi\"\nC:\\ ".to_owned()),
+            "evil" => Some(r#"a","type":"PLAINTEXT"},{"name":"LD_PRELOAD","value":"/evil.so"#.to_owned()),
+            "number" => Some("42".to_owned()),
+            _ => None,
+        };
+        let text = r##"[{"name": "a \" b", "value": "<#{v.message}|#{v.evil}>", "size": #{v.number}}, "#{v.number}"]"##;
+        let json: serde_json::Value = serde_json::from_str(&resolve_json(text, &lookup).unwrap()).unwrap();
+        let value = format!("<{}|{}>", lookup("v", "message").unwrap(), lookup("v", "evil").unwrap());
+        assert_eq!(json, serde_json::json!([{ "name": "a \" b", "value": value, "size": 42 }, "42"]));
+        assert_eq!(resolve_json("#{v.nowhere}", &lookup).unwrap_err().key, "nowhere");
     }
 
     proptest::proptest! {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use engine::{ActionExecution, ActionKey, ArtifactLocation, Execution, Header, Outcome, Slot};
-use model::{Action, ActionStatus, ConditionSlot, PipelineId, Rule, Stage, StageName, StringMap, references};
+use model::{
+    Action, ActionStatus, ConditionSlot, PipelineId, Rule, Stage, StageName, StringMap, action_types, references,
+};
 
 use crate::artifact_keys::artifact_key;
 use crate::control::{Control, ControlError};
@@ -240,7 +242,14 @@ fn resolve(action: &mut Action, values: &[(String, StringMap)]) -> Result<(), St
         let (_, found) = values.iter().find(|(name, _)| name == namespace)?;
         found.get(key).cloned()
     };
-    for text in texts(action).filter(|text| text.contains("#{")) {
+    let kind = action_types::lookup(&action.action_type_id);
+    let is_json = |key: &str| kind.and_then(|kind| kind.key(key)).is_some_and(|key| key.value.is_json());
+    for (key, text) in &mut action.configuration {
+        let resolve = if is_json(key) { references::resolve_json } else { references::resolve };
+        *text = resolve(text, &lookup).map_err(|unresolved| unresolved.to_string())?;
+    }
+    let values = action.environment_variables.iter_mut().map(|variable| &mut variable.value);
+    for text in action.commands.iter_mut().chain(values).filter(|text| text.contains("#{")) {
         *text = references::resolve(text, &lookup).map_err(|unresolved| unresolved.to_string())?;
     }
     Ok(())

@@ -183,6 +183,12 @@ impl Reader {
                 phases.push(self.phase(&fields.path(key), name, by_default, &node)?);
             }
         }
+        if phases.is_empty() {
+            let given: Vec<&str> = fields.fields.iter().map(|(name, _)| name.as_str()).collect();
+            let given = if given.is_empty() { "none".to_owned() } else { given.join(", ") };
+            let known = PHASES.map(|(key, ..)| key).join(", ");
+            return Err(format!("phases: has {given}; at least one of {known} is needed"));
+        }
         self.unknown(fields);
         Ok(phases)
     }

@@ -133,6 +133,7 @@ __penstock_left() {{
 }}
 trap '__penstock_left $?' EXIT
 while [ "$__penstock_step" -le {last} ]; do
+[ "$__penstock_at" -eq 0 ] || __penstock_ended 0
 "#,
         shell = plan.shell,
         last = steps.len(),
@@ -141,7 +142,8 @@ while [ "$__penstock_step" -le {last} ]; do
         // Writing to a string cannot fail.
         let _ = write!(text, "if [ \"$__penstock_step\" -eq {number} ]; then\n{}\nfi\n", body(number, *step));
     }
-    let _ = writeln!(text, "done\ntrap - EXIT");
+    // A command that continues or breaks a loop that it does not have ends itself, not this one.
+    let _ = writeln!(text, "done\n__penstock_left 0\ntrap - EXIT");
     if !plan.capture.is_empty() {
         let _ = writeln!(text, "{{ :");
         for name in &plan.capture {

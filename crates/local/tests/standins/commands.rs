@@ -105,6 +105,18 @@ async fn a_command_that_exits_with_success_ends_only_itself() {
 }
 
 #[tokio::test]
+async fn a_command_that_leaves_a_loop_it_does_not_have_ends_only_itself() {
+    for left in ["break", "continue", "for i in a b; do break 2; done", "[ -f nowhere ] || continue"] {
+        let place = Place::new();
+        let request =
+            commands(&["cd d 2>/dev/null || mkdir d; cd d; echo first", left, "basename $PWD", "break", "exit 7"]);
+        let outcome = run(&place, &request).await;
+        assert!(failure(&outcome).1.contains("`exit 7` failed with exit status 7"), "{left}: {:?}", outcome.error);
+        assert_eq!(output(&place, &request), ["first", "d"], "{left}");
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_replaces_the_shell_is_no_silent_success() {
     let place = Place::new();
     let request = commands(&["exec true", "echo the deployment"]);
