@@ -44,7 +44,10 @@ pub(super) fn judge(
     let result = condition(part, slot).and_then(|condition: &Condition| condition.result);
     match (slot, passed) {
         (ConditionSlot::BeforeEntry, true) => start_actions(draft, execution, stage, part),
-        (ConditionSlot::BeforeEntry, false) if result == Some(ConditionResult::Skip) => {
+        // A rule that is itself at fault says nothing of the stage: to skip it would be a success that did not happen.
+        (ConditionSlot::BeforeEntry, false)
+            if result == Some(ConditionResult::Skip) && status != ConditionStatus::Errored =>
+        {
             stage.status = StageStatus::Skipped;
             advance::stage_done(draft, execution, stage)
         }

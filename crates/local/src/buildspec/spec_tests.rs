@@ -74,7 +74,10 @@ fn what_cannot_be_read_is_named_with_its_place() {
         ("version: 0.2\nphases:\n  build:\n   commands:\n  - a", "line "),
         ("version: 0.2\nversion: 0.2", "line "),
         ("version: 0.2\nphases: {build: {}}\n---\na: b", "several documents"),
-        ("version: 0.2\nphases: {build: {}}\nenv: {shell: powershell.exe}", "env/shell: powershell.exe cannot be run here"),
+        (
+            "version: 0.2\nphases: {build: {}}\nenv: {shell: powershell.exe}",
+            "env/shell: powershell.exe cannot be run here",
+        ),
         (
             "version: 0.2\nphases: {build: {}}\nartifacts: {files: [a], discard-paths: maybe}",
             "artifacts/discard-paths: is maybe",

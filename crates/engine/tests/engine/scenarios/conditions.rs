@@ -63,6 +63,19 @@ fn the_stage_is_held_while_conditions_are_evaluated() {
     );
 }
 
+/// A rule that cannot be judged skips nothing.
+#[test]
+fn a_rule_at_fault_fails_a_stage_that_it_would_have_skipped() {
+    play(
+        "given A(s) -> B(x) before=SKIP:v -> C(c)
+         start #1
+         A/s of #1 succeeds
+         B/before:v of #1 fails with ConfigurationError
+         then B of #1 is Failed
+         then #1 is Failed",
+    );
+}
+
 /// 4: "SKIP: … a skipped stage is Skipped, actions \"Didn't Run\", it cannot be overridden, retried or rolled back; execution
 /// goes on."
 #[test]
