@@ -43,6 +43,11 @@ fn a_function_that_asks_for_it_is_called_again() {
 }
 
 #[test]
+fn only_ends_of_work_wake_the_dispatcher() {
+    scenario(&["only_ends_wake_the_dispatcher"]);
+}
+
+#[test]
 fn executions_supersede_one_another_and_are_stopped() {
     scenario(&["stopping_and_superseding"]);
 }

@@ -76,7 +76,7 @@ def the_main_job(stack, name):
         {"name": "Ship", "actions": [
             action("Publish", "Deploy", "S3", {"BucketName": site, "Extract": "true"}, inputs=["App"])]},
     ])
-    began = time.monotonic()
+    began, began_at = time.monotonic(), time.time()
     version = stack.s3.put_object(
         Bucket=source, Key="app.zip", Body=archive({"index.html": "<h1>one</h1>", "a/b.txt": "deep"}))["VersionId"]
     execution = stack.until("an execution that the object started", lambda: stack.executions(name))[0]
@@ -97,6 +97,11 @@ def the_main_job(stack, name):
     actions = {found["actionName"]: found for found in stack.actions(name, execution)}
     assert actions["Fetch"]["output"]["outputVariables"]["VersionId"] == version, actions["Fetch"]
     assert actions["Count"]["output"]["outputVariables"] == {"answer": "42"}, actions["Count"]
+    starts = {name: found["startTime"].timestamp() for name, found in actions.items()}
+    ends = {name: found["lastUpdateTime"].timestamp() for name, found in actions.items()}
+    after_source = min(starts["Compile"], starts["Count"]) - ends["Fetch"]
+    print(f"   object to the first action's start {starts['Fetch'] - began_at:.2f} s; from an action's end to the next one's start: "
+          f"{after_source:.2f} s after the source, {starts['Publish'] - ends['Decide']:.2f} s after the approval")
     told(stack, listener, execution, ["Source", "Build", "Check", "Ship"], ["Fetch", "Compile", "Count", "Decide", "Publish"])
     assert len(stack.executions(name)) == 1, "the object started the pipeline more than once"
 

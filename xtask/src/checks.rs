@@ -44,6 +44,11 @@ pub fn e2e() -> anyhow::Result<()> {
     tests(&["test", "--package", "penstock-tests", "stack::", "--", "--nocapture"])
 }
 
+/// How long the main job takes from step to step, in a stack of dev builds in an emulator.
+pub fn stack_times() -> anyhow::Result<()> {
+    tests(&["test", "--package", "penstock-tests", "stack::an_object_goes", "--", "--nocapture"])
+}
+
 /// Runs tests with the clients installed, the emulators up and the stack deployed into one of them.
 fn tests(arguments: &[&str]) -> anyhow::Result<()> {
     let python = clients()?;
