@@ -241,12 +241,6 @@ def a_push_by_webhook(stack, name):
     assert len(stack.executions(name)) == 1, stack.executions(name)
 
 
-SCENARIOS = [
-    the_main_job, a_failure_and_its_retry, a_function_called_again, a_missing_object, stopping_and_superseding, a_push_by_webhook,
-    only_ends_wake_the_dispatcher,
-]
-
-
 def only_ends_wake_the_dispatcher(stack, name):
     """The rule for completion events: ends of others' work, and of own drivers only those that nobody recorded."""
     rules = stack.events.list_rules()["Rules"]
@@ -275,6 +269,12 @@ def only_ends_wake_the_dispatcher(stack, name):
                  "region": "us-east-1", "resources": [], "detail-type": kind, "detail": detail}
         found = stack.events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
         assert found is wakes, (kind, detail, found)
+
+
+SCENARIOS = [
+    the_main_job, a_failure_and_its_retry, a_function_called_again, a_missing_object, stopping_and_superseding, a_push_by_webhook,
+    only_ends_wake_the_dispatcher,
+]
 
 
 def main(scenarios):
