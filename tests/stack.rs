@@ -65,6 +65,11 @@ fn messages_that_come_twice_late_forged_poisoned_or_never_change_nothing() {
 }
 
 #[test]
+fn what_a_crash_left_unsent_is_sent_by_the_relay() {
+    scenarios("faults.py", &["nothing_sent_after_the_commit"]);
+}
+
+#[test]
 fn what_no_function_takes_lies_among_the_dead_letters() {
     scenarios("faults.py", &["an_event_poisoned_for_good"]);
 }

@@ -3,7 +3,9 @@ Nothing is lost by it, and nothing starts twice."""
 import json
 import sys
 import time
+import urllib.request
 
+from botocore.config import Config
 from scenario import bucket, function, invoke, main
 from stack import action, archive, s3_source
 
@@ -189,6 +191,27 @@ def an_end_that_nobody_tells(stack, name):
     assert len(machines.list_executions(stateMachineArn=machine)["executions"]) == 1
 
 
+def nothing_sent_after_the_commit(stack, name):
+    """A function that commits and sends nothing, as one that dies between the two: the relay sends what it left."""
+    source = bucket(stack, f"{name}-source")
+    stack.s3.put_object(Bucket=source, Key="app.zip", Body=archive({"x": "y"}))
+    stack.declare(name, [
+        {"name": "Source", "actions": [s3_source(source)]}, {"name": "Build", "actions": [invoke("One", function(stack, name))]}])
+    client, mute = stack.client("lambda"), f"mute-{name}"
+    whole = client.get_function(FunctionName=named(stack, "serve-api"))
+    with urllib.request.urlopen(whole["Code"]["Location"], timeout=60) as answer:
+        code = answer.read()
+    told = whole["Configuration"]["Environment"]["Variables"]
+    client.create_function(
+        FunctionName=mute, Runtime="provided.al2023", Handler="bootstrap", Role=stack.role, Code={"ZipFile": code},
+        Environment={"Variables": {**told, "PENSTOCK_BUS": "no-such-bus"}}, Timeout=30)
+    url = client.create_function_url_config(FunctionName=mute, AuthType="NONE")["FunctionUrl"]
+    pipelines = stack.client("codepipeline", endpoint_url=stack.through(url), config=Config(retries={"max_attempts": 0}))
+    execution = pipelines.start_pipeline_execution(name=name)["pipelineExecutionId"]
+    stack.until_status(name, execution, "Succeeded")
+    client.delete_function(FunctionName=mute)
+
+
 def an_event_that_never_comes(stack, name):
     """Nobody tells that a build has ended: who started it asks. (The emulator's builds end at once.)"""
     stack.client("codebuild").create_project(
@@ -207,7 +230,7 @@ def an_event_that_never_comes(stack, name):
 
 SCENARIOS = [
     messages_repeated_and_reordered, messages_forged, events_poisoned, an_event_poisoned_for_good, an_event_that_never_comes,
-    an_end_that_nobody_tells,
+    an_end_that_nobody_tells, nothing_sent_after_the_commit,
 ]
 
 
