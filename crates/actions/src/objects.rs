@@ -1,13 +1,16 @@
 //! Objects in S3, under an action's role: artifacts, sources and what is deployed.
 
+mod parts;
+
 use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, MetadataDirective, ServerSideEncryption,
-};
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::types::{ChecksumAlgorithm, MetadataDirective, ServerSideEncryption};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_types::SdkConfig;
@@ -25,8 +28,8 @@ use crate::fault::{Access, Fault, scratch};
 
 /// The largest object that one CopyObject copies.
 const MAX_COPY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
-/// How much of a larger one is copied at a time.
-const PART_BYTES: u64 = 1024 * 1024 * 1024;
+/// For one attempt of a call that lasts the longer the more it moves: the copy of such an object, or the way of a part.
+const MOVING_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// What stands unescaped in a copy's source.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -83,6 +86,20 @@ impl Objects {
         (here != Some(region)).then(|| Self::new(&config, &self.role).client)
     }
 
+    /// Makes a call here, and again in the bucket's region where that is another one; the client that got the answer.
+    async fn reach<T, E, F>(&self, call: impl Fn(Client) -> F) -> Result<(T, Client), SdkError<E, HttpResponse>>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        match call(self.client.clone()).await {
+            Ok(answer) => Ok((answer, self.client.clone())),
+            Err(error) => match self.elsewhere(&error) {
+                Some(there) => call(there.clone()).await.map(|answer| (answer, there)),
+                None => Err(error),
+            },
+        }
+    }
+
     /// What is known of an object; none if it is not there.
     pub(crate) async fn head(
         &self,
@@ -90,18 +107,11 @@ impl Objects {
         key: &str,
         version: Option<&str>,
     ) -> Result<Option<HeadObjectOutput>, Fault> {
-        let head = |client: &Client| {
+        let head = |client: Client| {
             client.head_object().bucket(bucket).key(key).set_version_id(version.map(Into::into)).send()
         };
-        let found = match head(&self.client).await {
-            Err(error) => match self.elsewhere(&error) {
-                Some(there) => head(&there).await,
-                None => Err(error),
-            },
-            found => found,
-        };
-        match found {
-            Ok(found) => Ok(Some(found)),
+        match self.reach(head).await {
+            Ok((found, _)) => Ok(Some(found)),
             Err(error) => {
                 let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
                 // A version that cannot be one is refused without a word; a delete marker is no object to look at.
@@ -115,15 +125,8 @@ impl Objects {
     }
 
     async fn get(&self, bucket: &str, key: &str) -> Result<ByteStream, Fault> {
-        let get = |client: &Client| client.get_object().bucket(bucket).key(key).send();
-        let got = match get(&self.client).await {
-            Err(error) => match self.elsewhere(&error) {
-                Some(there) => get(&there).await,
-                None => Err(error),
-            },
-            got => got,
-        };
-        got.map(|got| got.body).map_err(|error| self.access("s3:GetObject", bucket, key).fault(&error))
+        let got = self.reach(|client| client.get_object().bucket(bucket).key(key).send()).await;
+        got.map(|(got, _)| got.body).map_err(|error| self.access("s3:GetObject", bucket, key).fault(&error))
     }
 
     /// Writes an artifact to a file.
@@ -159,24 +162,39 @@ impl Objects {
         storing: &Storing,
     ) -> Result<ArtifactLocation, Fault> {
         let (digest, size) = digest_of(from).await.map_err(|error| scratch(&error))?;
-        let body = ByteStream::from_path(from).await.map_err(|error| Fault::Later(error.to_string()))?;
-        self.put(&artifact.bucket, &artifact.key, body, storing).await?;
+        self.put_file(&artifact.bucket, &artifact.key, from, storing).await?;
         Ok(ArtifactLocation { digest: Some(digest), size: Some(size), ..artifact.clone() })
+    }
+
+    /// Puts a file as an object.
+    pub(crate) async fn put_file(&self, bucket: &str, key: &str, from: &Path, storing: &Storing) -> Result<(), Fault> {
+        let size = tokio::fs::metadata(from).await.map_err(|error| scratch(&error))?.len();
+        if size > parts::PART_BYTES {
+            return self.send_in_parts(from, size, bucket, key, storing).await;
+        }
+        let body = ByteStream::from_path(from).await.map_err(|error| Fault::Later(error.to_string()))?;
+        self.put(bucket, key, body, storing).await
     }
 
     /// Puts an object.
     pub(crate) async fn put(&self, bucket: &str, key: &str, body: ByteStream, storing: &Storing) -> Result<(), Fault> {
         let Storing { kms_key, canned_acl, cache_control, content_type, metadata } = storing;
-        let put = self.client.put_object().bucket(bucket).key(key).body(body);
-        let metadata = (!metadata.is_empty()).then(|| metadata.iter().cloned().collect());
-        let put = put
-            .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
-            .set_ssekms_key_id(kms_key.clone())
-            .set_acl(canned_acl.as_deref().map(Into::into))
-            .set_cache_control(cache_control.clone())
-            .set_content_type(content_type.clone())
-            .set_metadata(metadata);
-        put.send().await.map(|_| ()).map_err(|error| self.access("s3:PutObject", bucket, key).fault(&error))
+        let body = body.into_inner();
+        let put = |client: Client| {
+            // Bytes and files can be sent as often as one likes.
+            let body = body.try_clone().unwrap_or_else(SdkBody::taken);
+            let put = client.put_object().bucket(bucket).key(key).body(ByteStream::new(body));
+            let metadata = (!metadata.is_empty()).then(|| metadata.iter().cloned().collect());
+            let put = put
+                .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
+                .set_ssekms_key_id(kms_key.clone())
+                .set_acl(canned_acl.as_deref().map(Into::into))
+                .set_cache_control(cache_control.clone())
+                .set_content_type(content_type.clone())
+                .set_metadata(metadata);
+            put.customize().config_override(moving()).send()
+        };
+        self.reach(put).await.map(|_| ()).map_err(|error| self.access("s3:PutObject", bucket, key).fault(&error))
     }
 
     /// Copies an object without fetching it; the copy's SHA-256 (hexadecimal) where S3 tells it.
@@ -193,59 +211,33 @@ impl Objects {
         let Storing { kms_key, canned_acl, cache_control, content_type, .. } = storing;
         // What describes the content is kept, unless something of it is to be another.
         let described = cache_control.is_some() || content_type.is_some();
-        let copied = self
-            .client
-            .copy_object()
-            .copy_source(source(from))
-            .set_copy_source_if_match(from.etag.clone())
-            .bucket(bucket)
-            .key(key)
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .set_metadata_directive(described.then_some(MetadataDirective::Replace))
-            .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
-            .set_ssekms_key_id(kms_key.clone())
-            .set_acl(canned_acl.as_deref().map(Into::into))
-            .set_cache_control(cache_control.clone())
-            .set_content_type(content_type.clone())
-            .send()
-            .await
-            // What is read was looked at before, under the same role.
-            .map_err(|error| self.access("s3:PutObject", bucket, key).fault(&error))?;
+        let copy = |client: Client| {
+            let copy = client.copy_object().copy_source(source(from)).set_copy_source_if_match(from.etag.clone());
+            let copy = copy
+                .bucket(bucket)
+                .key(key)
+                .checksum_algorithm(ChecksumAlgorithm::Sha256)
+                .set_metadata_directive(described.then_some(MetadataDirective::Replace))
+                .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
+                .set_ssekms_key_id(kms_key.clone())
+                .set_acl(canned_acl.as_deref().map(Into::into))
+                .set_cache_control(cache_control.clone())
+                .set_content_type(content_type.clone());
+            copy.customize().config_override(moving()).send()
+        };
+        // What is read was looked at before, under the same role.
+        let copied = self.reach(copy).await.map_err(|error| self.access("s3:PutObject", bucket, key).fault(&error));
+        let (copied, _) = copied?;
         let sum = copied.copy_object_result().and_then(|result| result.checksum_sha256());
         Ok(sum.and_then(|sum| STANDARD.decode(sum).ok()).map(|sum| hex(&sum)))
     }
+}
 
-    async fn copy_in_parts(&self, from: &Version, bucket: &str, key: &str, storing: &Storing) -> Result<(), Fault> {
-        let access = self.access("s3:PutObject", bucket, key);
-        let Storing { kms_key, canned_acl, cache_control, content_type, .. } = storing;
-        let begun = self
-            .client
-            .create_multipart_upload()
-            .bucket(bucket)
-            .key(key)
-            .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
-            .set_ssekms_key_id(kms_key.clone())
-            .set_acl(canned_acl.as_deref().map(Into::into))
-            .set_cache_control(cache_control.clone())
-            .set_content_type(content_type.clone())
-            .send()
-            .await
-            .map_err(|error| access.fault(&error))?;
-        let upload = begun.upload_id().unwrap_or_default();
-        let ranges = ranges(from.size).into_iter().zip(1..);
-        let parts = futures::future::try_join_all(ranges.map(|(range, number)| async move {
-            let part = self.client.upload_part_copy().bucket(bucket).key(key).upload_id(upload).part_number(number);
-            let part = part.copy_source(source(from)).set_copy_source_if_match(from.etag.clone());
-            let copied = part.copy_source_range(range).send().await;
-            let copied = copied.map_err(|error| self.access("s3:PutObject", bucket, key).fault(&error))?;
-            let etag = copied.copy_part_result().and_then(|result| result.e_tag()).map(str::to_owned);
-            Ok::<_, Fault>(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
-        }));
-        let parts = parts.await?;
-        let whole = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let complete = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(upload);
-        complete.multipart_upload(whole).send().await.map(|_| ()).map_err(|error| access.fault(&error))
-    }
+/// How calls are made that move something. While S3 copies it says nothing for long; it is not stalled then.
+fn moving() -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(MOVING_TIMEOUT).build();
+    let stalled = StalledStreamProtectionConfig::enabled().download_enabled(false).build();
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts).stalled_stream_protection(stalled)
 }
 
 /// `CopySource`.
@@ -255,12 +247,6 @@ fn source(from: &Version) -> String {
         Some(version) => format!("{place}?versionId={version}"),
         None => place,
     }
-}
-
-/// The ranges that a large object is copied in.
-fn ranges(size: u64) -> Vec<String> {
-    let starts = (0..).map(|part| part * PART_BYTES).take_while(|start| *start < size);
-    starts.map(|start| format!("bytes={start}-{}", (start + PART_BYTES).min(size) - 1)).collect()
 }
 
 /// SHA-256 (hexadecimal) and size of a file.
@@ -279,27 +265,4 @@ async fn digest_of(path: &Path) -> std::io::Result<(String, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn copies_name_their_source_escaped() {
-        let mut from = Version {
-            bucket: "b".into(),
-            key: "a dir/ü+1.zip".into(),
-            version: Some("v.1".into()),
-            etag: None,
-            size: 1,
-        };
-        assert_eq!(source(&from), "b/a%20dir/%C3%BC%2B1.zip?versionId=v.1");
-        from.version = None;
-        assert_eq!(source(&from), "b/a%20dir/%C3%BC%2B1.zip");
-    }
-
-    #[test]
-    fn large_objects_are_copied_whole() {
-        let gib = 1024 * 1024 * 1024;
-        assert_eq!(ranges(2 * gib), ["bytes=0-1073741823", "bytes=1073741824-2147483647"]);
-        assert_eq!(ranges(gib + 1).last().unwrap(), "bytes=1073741824-1073741824");
-    }
-}
+mod tests;

@@ -199,11 +199,7 @@ async fn put(
     let storing = Storing { content_type: Some(content_type(&key)), ..deploy.storing.clone() };
     match content {
         Content::Small(bytes) => objects.put(&deploy.bucket, &key, ByteStream::from(bytes), &storing).await,
-        Content::Large(file) => {
-            let body = ByteStream::from_path(file.path()).await;
-            let body = body.map_err(|error| Fault::Later(format!("a scratch file: {error}")))?;
-            objects.put(&deploy.bucket, &key, body, &storing).await
-        }
+        Content::Large(file) => objects.put_file(&deploy.bucket, &key, file.path(), &storing).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! For tests: requests, a clock that stands, and an AWS that answers as told and remembers what it was asked.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -133,13 +134,17 @@ impl Asked {
     }
 }
 
-type Answering = dyn FnMut(&Asked) -> Option<(u16, Vec<(String, String)>, Vec<u8>)> + Send;
+/// An answer: status, headers, body.
+pub(crate) type Reply = (u16, Vec<(String, String)>, Vec<u8>);
+
+type Answering = dyn FnMut(&Asked) -> Option<Reply> + Send;
 
 /// An AWS that answers as told. Who answers nothing breaks the connection.
 #[derive(Clone)]
 pub(crate) struct FakeAws {
     asked: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<Mutex<Answering>>,
+    delay: Duration,
 }
 
 impl std::fmt::Debug for FakeAws {
@@ -158,10 +163,13 @@ impl FakeAws {
     }
 
     /// Answers status, headers and body, or nothing.
-    pub(crate) fn with(
-        answer: impl FnMut(&Asked) -> Option<(u16, Vec<(String, String)>, Vec<u8>)> + Send + 'static,
-    ) -> Self {
-        Self { asked: Arc::default(), answer: Arc::new(Mutex::new(answer)) }
+    pub(crate) fn with(answer: impl FnMut(&Asked) -> Option<Reply> + Send + 'static) -> Self {
+        Self { asked: Arc::default(), answer: Arc::new(Mutex::new(answer)), delay: Duration::ZERO }
+    }
+
+    /// The same, but each answer takes a while.
+    pub(crate) fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 
     /// What was asked so far.
@@ -188,7 +196,7 @@ impl FakeAws {
     /// One that repeats calls as the SDK does by default, without waiting long.
     pub(crate) fn retrying_config(&self) -> SdkConfig {
         let retries = aws_sdk_s3::config::retry::RetryConfig::standard();
-        let retries = retries.with_max_attempts(3).with_initial_backoff(std::time::Duration::from_millis(1));
+        let retries = retries.with_max_attempts(3).with_initial_backoff(Duration::from_millis(1));
         let sleep = aws_sdk_s3::config::SharedAsyncSleep::new(Sleep);
         self.config().into_builder().retry_config(retries).sleep_impl(sleep).build()
     }
@@ -233,7 +241,13 @@ impl FakeAws {
 
 impl HttpConnector for FakeAws {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(self.answer(request))
+        let (answer, delay) = (self.answer(request), self.delay);
+        HttpConnectorFuture::new(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            answer
+        })
     }
 }
 
@@ -248,7 +262,7 @@ impl HttpClient for FakeAws {
 struct Sleep;
 
 impl aws_sdk_s3::config::AsyncSleep for Sleep {
-    fn sleep(&self, duration: std::time::Duration) -> aws_sdk_s3::config::Sleep {
+    fn sleep(&self, duration: Duration) -> aws_sdk_s3::config::Sleep {
         aws_sdk_s3::config::Sleep::new(tokio::time::sleep(duration))
     }
 }
