@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zip::{System, ZipArchive, ZipWriter};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, scratch};
 
 const KIND: u32 = 0o170_000;
 const LINK: u32 = 0o120_000;
@@ -116,13 +116,12 @@ impl Archive {
     }
 
     fn inflate(&mut self, entry: &Entry, at_most: u64, to: &mut dyn Write) -> Result<(), Fault> {
-        let opened = self.zip.by_index(entry.index).map_err(|error| error.to_string());
-        let copied = opened.and_then(|file| {
-            std::io::copy(&mut file.take(at_most.saturating_add(1)), to).map_err(|error| error.to_string())
-        });
+        let opened = self.zip.by_index(entry.index).map_err(std::io::Error::from);
+        let copied = opened.and_then(|file| std::io::copy(&mut file.take(at_most.saturating_add(1)), to));
         match copied {
             Ok(copied) if copied <= at_most => Ok(()),
             Ok(_) => Err(self.fault(&entry.path, "is larger than it says")),
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Err(scratch(&error)),
             Err(error) => Err(self.fault(&entry.path, &format!("cannot be read: {error}"))),
         }
     }
@@ -150,7 +149,7 @@ impl Archive {
     /// Entries in more than one folder, and what [`Self::files`] refuses.
     pub(crate) fn without_top_folder(&mut self, to: &Path) -> Result<(), Fault> {
         let files = self.files()?;
-        let file = File::create_new(to).map_err(|error| crate::fault::scratch(&error))?;
+        let file = File::create_new(to).map_err(|error| scratch(&error))?;
         let mut writer = ZipWriter::new(BufWriter::new(file));
         let mut top: Option<&str> = None;
         for entry in &files {
@@ -181,7 +180,7 @@ impl Packing {
     /// # Errors
     /// What cannot be written; so do all others.
     pub(crate) fn create(to: &Path) -> Result<Self, Fault> {
-        let file = File::create_new(to).map_err(|error| crate::fault::scratch(&error))?;
+        let file = File::create_new(to).map_err(|error| scratch(&error))?;
         Ok(Self(ZipWriter::new(BufWriter::new(file))))
     }
 
@@ -189,7 +188,7 @@ impl Packing {
     pub(crate) fn file(&mut self, path: &str, content: &[u8], executable: bool) -> Result<(), Fault> {
         let mode = if executable { 0o755 } else { 0o644 };
         self.0.start_file(path, options().unix_permissions(mode)).map_err(broken)?;
-        self.0.write_all(content).map_err(|error| crate::fault::scratch(&error))
+        self.0.write_all(content).map_err(|error| scratch(&error))
     }
 
     /// Adds a symbolic link.
@@ -200,7 +199,7 @@ impl Packing {
     /// Ends it.
     pub(crate) fn finish(self) -> Result<(), Fault> {
         let mut file = self.0.finish().map_err(broken)?;
-        file.flush().map_err(|error| crate::fault::scratch(&error))
+        file.flush().map_err(|error| scratch(&error))
     }
 }
 
@@ -209,7 +208,7 @@ fn options() -> zip::write::SimpleFileOptions {
 }
 
 fn broken(error: zip::result::ZipError) -> Fault {
-    Fault::Later(format!("a scratch file: {error}"))
+    scratch(&error.into())
 }
 
 /// Writes an archive of one file.

@@ -89,6 +89,15 @@ impl From<RoleError> for Fault {
 
 /// A file of our own that could not be written or read.
 pub(crate) fn scratch(error: &std::io::Error) -> Fault {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        // It would not fit the next time either.
+        let place = std::env::temp_dir();
+        return Fault::job(format!(
+            "what the action moves does not fit into the function's temporary storage, {}: make the archive smaller, or \
+             the storage larger (`EphemeralStorage` of the dispatch function)",
+            place.display()
+        ));
+    }
     Fault::Later(format!("a scratch file: {error}"))
 }
 

@@ -137,3 +137,17 @@ fn the_same_content_makes_the_same_archive() {
     assert_eq!(std::fs::read(path("1")).unwrap(), std::fs::read(path("2")).unwrap());
     assert_eq!(Archive::open(&path("1"), "it").unwrap().read_path("output.json"), Ok(b"{}".to_vec()));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_does_not_fit_says_so() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let (_directory, path) = archive(&[("a", "1")]);
+    let mut archive = Archive::open(&path, "it").unwrap();
+    let files = archive.files().unwrap();
+    let copied = archive.copy(&files, &files[0], &mut full());
+    let mut packing = Packing(ZipWriter::new(BufWriter::new(full())));
+    for did in [copied, packing.file("a", b"1", false)] {
+        assert!(message(did).contains("does not fit into the function's temporary storage"));
+    }
+}

@@ -134,3 +134,14 @@ async fn a_bucket_is_written_to_in_its_own_region() {
     assert_eq!(seen, expected);
     assert_eq!(fake.requests()[3].body, fake.requests()[2].body);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_does_not_fit_into_the_temporary_storage_is_not_fetched_again() {
+    let fake = FakeAws::with(|_| Some((200, Vec::new(), b"1".to_vec())));
+    let artifact = crate::testing::artifact("In", "k");
+    let fetched = objects(&fake.config()).fetch(&artifact, Path::new("/dev/full")).await;
+    let Err(Fault::Ends { code, message }) = fetched else { panic!("{fetched:?}") };
+    assert_eq!(code, "JobFailed");
+    assert!(message.contains("does not fit into the function's temporary storage"), "{message}");
+}
