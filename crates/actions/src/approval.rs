@@ -32,7 +32,9 @@ impl Provider for Manual {
             // The approval stands in any case: it can be decided by PutApprovalResult.
             Some(topic) => Some(match notify(parts, request, topic).await {
                 Ok(()) => format!("asked {topic}"),
-                Err(fault) => format!("nobody was notified: {}", message(fault)),
+                Err(Fault::Ends { message, .. }) => format!("nobody was notified: {message}"),
+                // Nobody would know of the approval: it is sent again.
+                Err(fault @ (Fault::Later(_) | Fault::Unknown(_))) => return Err(fault),
             }),
         };
         let started = Started { summary, ..Started::default() };
@@ -42,10 +44,6 @@ impl Provider for Manual {
     async fn poll(&self, _parts: &ProviderParts, _request: &ActionRequest) -> Result<ActionReply, Fault> {
         Ok(ActionReply::Pending { started: Started::default(), poll_at: None })
     }
-}
-
-fn message(fault: Fault) -> String {
-    fault.outcome().error.map(|error| error.message).unwrap_or_default()
 }
 
 async fn notify(parts: &ProviderParts, request: &ActionRequest, topic: &str) -> Result<(), Fault> {

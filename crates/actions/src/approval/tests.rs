@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::ports::ActionRunner as _;
 use engine::Approval;
@@ -82,6 +83,27 @@ async fn an_approval_stands_although_nobody_could_be_told() {
     let summary = started.summary.unwrap();
     assert!(summary.starts_with("nobody was notified: the role "), "{summary}");
     assert!(summary.contains("may not sns:Publish on arn:aws:sns:eu-west-1:1:topic;"), "{summary}");
+}
+
+#[tokio::test]
+async fn who_could_not_be_told_yet_is_told_later() {
+    let up = Arc::new(AtomicBool::new(false));
+    let state = up.clone();
+    let fake = FakeAws::with(move |_| {
+        let throttled = "<ErrorResponse><Error><Code>Throttling</Code><Message>no</Message></Error></ErrorResponse>";
+        let told = "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+        let (status, body) = if state.load(Ordering::Relaxed) { (200, told) } else { (400, throttled) };
+        Some((status, Vec::new(), body.into()))
+    });
+    let runner = fake.runner(Fixed::at("2026-11-24T00:00:00Z"));
+    let (started, poll_at) = testing::pending(runner.start(request()).await);
+    let summary = started.summary.unwrap();
+    assert!(summary.starts_with("not started yet: sns:Publish: Throttling"), "{summary}");
+    assert_eq!(poll_at, Some(testing::time("2026-11-24T00:00:30Z")));
+    up.store(true, Ordering::Relaxed);
+    let again = ActionRequest { external_id: started.external_id, ..request() };
+    let (started, poll_at) = testing::pending(runner.poll(again).await);
+    assert_eq!((started.summary, poll_at), (Some(format!("asked {TOPIC}")), None));
 }
 
 #[tokio::test]
