@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
+use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
@@ -17,7 +18,7 @@ use crate::polling;
 use crate::ports::JobNews;
 use crate::registry::Provider;
 use crate::roles::{Session, artifact_credentials};
-use crate::runner::{Guarantee, ProviderParts};
+use crate::runner::{Guarantee, ProviderParts, insist};
 
 /// How long a function may be silent (semantics 8).
 const SILENCE_MINUTES: u32 = 20;
@@ -33,7 +34,7 @@ impl Provider for Lambda {
     }
 
     async fn start(&self, parts: &ProviderParts, request: &ActionRequest) -> Result<ActionReply, Fault> {
-        invoke(parts, request, None).await?;
+        Invocation::of(parts, request, None).await?.send().await?;
         let name = Settings(request).required("FunctionName")?;
         let started = Started {
             // The job's id: PutJobSuccessResult finds the action by it.
@@ -50,16 +51,17 @@ impl Provider for Lambda {
         let job = job_id(request);
         let news = parts.jobs.news(request, &job).await?;
         let now = parts.clock.now();
-        match judge(request, &news, now)? {
-            Some(token) if parts.jobs.take_continuation(request, &job).await? => {
+        if let Some(token) = judge(request, &news, now)? {
+            // What it takes is got before the token is taken: until then the next question does it all again.
+            let invocation = Invocation::of(parts, request, Some(&token)).await?;
+            if parts.jobs.take_continuation(request, &job).await? {
                 // Taken: a crash from here on leaves the function silent, and silence fails the action.
-                match invoke(parts, request, Some(&token)).await {
+                match insist(|| invocation.send()).await {
                     Ok(()) => {}
                     Err(fault @ Fault::Ends { .. }) => return Err(fault),
                     Err(Fault::Later(message) | Fault::Unknown(message)) => return Err(Fault::job(message)),
                 }
             }
-            Some(_) | None => {}
         }
         Ok(ActionReply::Pending { started: Started::default(), poll_at: Some(next(request, &news, now)) })
     }
@@ -98,23 +100,34 @@ fn next(request: &ActionRequest, news: &JobNews, now: Timestamp) -> Timestamp {
     polling::next(heard, now).min(too_long)
 }
 
-async fn invoke(parts: &ProviderParts, request: &ActionRequest, continuation: Option<&str>) -> Result<(), Fault> {
-    let name = Settings(request).required("FunctionName")?;
-    let session = Session::of(request);
-    let config = parts.roles.config(&session).await?;
-    let credentials = artifact_credentials(&*parts.roles, request).await?;
-    let event = event(request, &credentials, continuation);
-    // The SDK would repeat what nobody knows the outcome of.
-    let config = aws_sdk_lambda::config::Builder::from(&config).retry_config(RetryConfig::disabled()).build();
-    let invoked = aws_sdk_lambda::Client::from_conf(config)
-        .invoke()
-        .function_name(name)
-        .invocation_type(InvocationType::Event)
-        .payload(Blob::new(event.to_string()))
-        .send()
-        .await;
-    let access = Access::new(&request.role_arn, "lambda:InvokeFunction", function_arn(request, name));
-    invoked.map(|_| ()).map_err(|error| access.fault(&error))
+/// An invocation with all that it takes.
+struct Invocation<'a> {
+    client: Client,
+    name: &'a str,
+    event: Value,
+    access: Access,
+}
+
+impl<'a> Invocation<'a> {
+    async fn of(parts: &ProviderParts, request: &'a ActionRequest, continuation: Option<&str>) -> Result<Self, Fault> {
+        let name = Settings(request).required("FunctionName")?;
+        let config = parts.roles.config(&Session::of(request)).await?;
+        let credentials = artifact_credentials(&*parts.roles, request).await?;
+        // The SDK would repeat what nobody knows the outcome of.
+        let config = aws_sdk_lambda::config::Builder::from(&config).retry_config(RetryConfig::disabled()).build();
+        Ok(Self {
+            client: Client::from_conf(config),
+            name,
+            event: event(request, &credentials, continuation),
+            access: Access::new(&request.role_arn, "lambda:InvokeFunction", function_arn(request, name)),
+        })
+    }
+
+    async fn send(&self) -> Result<(), Fault> {
+        let invoke = self.client.invoke().function_name(self.name).invocation_type(InvocationType::Event);
+        let invoked = invoke.payload(Blob::new(self.event.to_string())).send().await;
+        invoked.map(|_| ()).map_err(|error| self.access.fault(&error))
+    }
 }
 
 /// `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:ALIAS]` and `ACCOUNT:function:NAME` say the name, too.

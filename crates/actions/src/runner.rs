@@ -46,6 +46,21 @@ pub struct ProviderParts {
 /// Waits between attempts of a start that did nothing, or may be repeated.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
 
+/// Does what may be refused for now, and again after each pause as long as nothing was done.
+pub(crate) async fn insist<T, F>(call: impl Fn() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    for pause in PAUSES {
+        match call().await {
+            Err(Fault::Later(message)) => tracing::warn!(message, "refused for now"),
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+    }
+    call().await
+}
+
 /// Runs actions and rules on AWS.
 pub struct ProviderRunner {
     parts: ProviderParts,

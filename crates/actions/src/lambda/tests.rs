@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use aws_types::SdkConfig;
 use control::ports::ActionRunner as _;
 
 use super::*;
+use crate::roles::{RoleError, Roles};
 use crate::runner::ProviderRunner;
 use crate::testing::{self, ACTION_ID, FakeAws, Fixed, Host};
 
@@ -108,6 +110,60 @@ async fn a_function_with_a_continuation_token_is_invoked_once_more() {
     assert_eq!(asked.len(), 1, "a token is used once");
     assert_eq!(asked[0].json()["CodePipeline.job"]["data"]["continuationToken"], "go-on");
     assert_eq!(*host.taken.lock().unwrap(), ["job-2"]);
+}
+
+/// A question about a function that wants to be invoked again, answered in this way each time.
+async fn continued(answers: &'static [u16]) -> (ActionReply, FakeAws) {
+    let mut left = answers.iter();
+    let fake = FakeAws::with(move |_| {
+        let status = *left.next()?;
+        let kind = ("x-amzn-errortype".to_owned(), "TooManyRequestsException".to_owned());
+        Some((status, if status == 429 { vec![kind] } else { Vec::new() }, b"{}".to_vec()))
+    });
+    let host = Arc::new(Host::default());
+    host.news.lock().unwrap().continuation_token = Some("go-on".into());
+    let runner = ProviderRunner::impatient(fake.parts(Fixed::at("2026-11-24T00:01:30Z"), host));
+    let request = ActionRequest { external_id: Some("job-2".into()), ..request() };
+    (runner.poll(request).await, fake)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_that_was_refused_for_now_is_tried_again() {
+    let (reply, fake) = continued(&[429, 429, 202]).await;
+    testing::pending(reply);
+    assert_eq!(fake.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_of_which_nobody_knows_ends_the_action() {
+    let (reply, fake) = continued(&[]).await;
+    assert_eq!(testing::error(reply).0, "JobFailed");
+    assert_eq!(fake.requests().len(), 1);
+}
+
+/// A role that cannot be assumed just now.
+struct Busy;
+
+#[async_trait]
+impl Roles for Busy {
+    async fn config(&self, _session: &Session) -> Result<SdkConfig, RoleError> {
+        Err(RoleError::Unavailable("STS: Throttling".into()))
+    }
+
+    async fn limited(&self, _session: &Session, _policy: &str) -> Result<Credentials, RoleError> {
+        Err(RoleError::Unavailable("STS: Throttling".into()))
+    }
+}
+
+#[tokio::test]
+async fn a_continuation_waits_for_its_role() {
+    let (fake, host) = (FakeAws::with(|_| None), Arc::new(Host::default()));
+    host.news.lock().unwrap().continuation_token = Some("go-on".into());
+    let mut parts = fake.parts(Fixed::at("2026-11-24T00:01:30Z"), host.clone());
+    parts.roles = Arc::new(Busy);
+    let request = ActionRequest { external_id: Some("job-2".into()), ..request() };
+    testing::pending(ProviderRunner::impatient(parts).poll(request).await);
+    assert!(host.taken.lock().unwrap().is_empty(), "the token is there for the next question");
 }
 
 #[tokio::test]
