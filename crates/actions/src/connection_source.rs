@@ -29,6 +29,7 @@ use crate::roles::Session;
 use crate::runner::{Guarantee, ProviderParts, ended};
 use crate::s3_source::SUMMARY_CHARACTERS;
 use crate::web::{Answer, Web};
+use app::Reading;
 
 /// What stands unescaped in a part of a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -113,10 +114,20 @@ async fn connection(parts: &ProviderParts, request: &ActionRequest) -> Result<Co
 
 impl<'a> Repository<'a> {
     async fn open(web: &'a Web, connection: &'a Connection, full_id: &'a str, now: Timestamp) -> Result<Self, Fault> {
+        Self::open_to(Reading::Contents, web, connection, full_id, now).await
+    }
+
+    async fn open_to(
+        reading: Reading,
+        web: &'a Web,
+        connection: &'a Connection,
+        full_id: &'a str,
+        now: Timestamp,
+    ) -> Result<Self, Fault> {
         let mut repository = Self { web, connection, full_id, token: connection.token.clone() };
         if let (GitHost::GitHub, Some(app_id), Some(key)) = (connection.kind, &connection.app_id, &connection.token) {
             let api = repository.api();
-            repository.token = Some(app::token(web, connection, (app_id, key), &api, full_id, now).await?);
+            repository.token = Some(app::token(web, connection, (app_id, key), &api, full_id, now, reading).await?);
         }
         Ok(repository)
     }

@@ -19,6 +19,24 @@ const SKEW_SECONDS: i64 = 60;
 /// How long the app's own token is good, in seconds; GitHub takes no more than ten minutes.
 const LIFE_SECONDS: i64 = 8 * 60;
 
+/// What is to be read of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Commits and files.
+    Contents,
+    /// Pull requests, too. Not every installation grants that.
+    PullRequests,
+}
+
+impl Reading {
+    fn permissions(self) -> Value {
+        match self {
+            Self::Contents => json!({"contents": "read", "metadata": "read"}),
+            Self::PullRequests => json!({"contents": "read", "metadata": "read", "pull_requests": "read"}),
+        }
+    }
+}
+
 /// A token for one repository, that may only read it.
 pub(super) async fn token(
     web: &Web,
@@ -27,15 +45,21 @@ pub(super) async fn token(
     api: &str,
     full_id: &str,
     now: Timestamp,
+    reading: Reading,
 ) -> Result<Secret, Fault> {
     let own = Secret::new(signed(app_id, key, now)?);
     let url = format!("{api}/repos/{}/installation", escaped_path(full_id));
     let found = read(connection, app_id, web.get(&url, "application/json", Some(&own)).await?, full_id).await?;
     let id = found["id"].as_u64().ok_or_else(|| nothing(connection))?;
     let name = full_id.rsplit('/').next().unwrap_or(full_id);
-    let wanted = json!({"repositories": [name], "permissions": {"contents": "read", "metadata": "read"}});
+    let wanted = |reading: Reading| json!({"repositories": [name], "permissions": reading.permissions()}).to_string();
     let url = format!("{api}/app/installations/{id}/access_tokens");
-    let made = read(connection, app_id, web.post(&url, &wanted.to_string(), &own).await?, full_id).await?;
+    let mut made = web.post(&url, &wanted(reading), &own).await?;
+    if made.status == 422 && reading == Reading::PullRequests {
+        // No token is made for more than the installation grants. Of a public repository this reads pull requests, too.
+        made = web.post(&url, &wanted(Reading::Contents), &own).await?;
+    }
+    let made = read(connection, app_id, made, full_id).await?;
     text(&made, "/token").map(Secret::new).ok_or_else(|| nothing(connection))
 }
 
@@ -85,7 +109,7 @@ fn claims(app_id: &str, now: Timestamp) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
     use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
@@ -97,7 +121,8 @@ mod tests {
 
     const NOW: &str = "2026-11-24T00:00:00Z";
 
-    fn key() -> (RsaKeyPair, Secret) {
+    /// A fresh key, and as GitHub gives it.
+    pub(in super::super) fn key() -> (RsaKeyPair, Secret) {
         let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: Pkcs8V1Der = key.as_der().unwrap();
         let body = STANDARD.encode(der.as_ref());
@@ -131,10 +156,10 @@ mod tests {
         }
     }
 
-    async fn asked(fake: &FakeAws) -> Result<Secret, Fault> {
+    async fn asked(fake: &FakeAws, reading: Reading) -> Result<Secret, Fault> {
         let (web, connection, (_, pem)) = (Web::with(fake.clone()), connection(), key());
         let api = "https://api.github.com";
-        token(&web, &connection, ("7", &pem), api, "acme/shop", testing::time(NOW)).await
+        token(&web, &connection, ("7", &pem), api, "acme/shop", testing::time(NOW), reading).await
     }
 
     #[tokio::test]
@@ -143,7 +168,7 @@ mod tests {
             "GET" => (200, json!({"id": 42}).to_string()),
             _ => (201, json!({"token": "ghs_1"}).to_string()),
         });
-        assert_eq!(asked(&fake).await, Ok(Secret::new("ghs_1")));
+        assert_eq!(asked(&fake, Reading::Contents).await, Ok(Secret::new("ghs_1")));
         let requests = fake.requests();
         assert_eq!(requests[0].uri, "https://api.github.com/repos/acme/shop/installation");
         assert_eq!(requests[1].uri, "https://api.github.com/app/installations/42/access_tokens");
@@ -153,12 +178,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn pull_requests_are_read_where_the_installation_grants_it() {
+        for granted in [true, false] {
+            let fake = FakeAws::new(move |asked: &Asked| match asked.method.as_str() {
+                "GET" => (200, json!({"id": 42}).to_string()),
+                _ if !granted && asked.body.contains("pull_requests") => (422, String::new()),
+                _ => (201, json!({"token": "ghs_1"}).to_string()),
+            });
+            assert_eq!(asked(&fake, Reading::PullRequests).await, Ok(Secret::new("ghs_1")));
+            let requests = fake.requests();
+            let wanted: Vec<_> = requests[1..].iter().map(|asked| asked.json()["permissions"].clone()).collect();
+            let contents = json!({"contents": "read", "metadata": "read"});
+            let more = json!({"contents": "read", "metadata": "read", "pull_requests": "read"});
+            assert_eq!(wanted, if granted { vec![more] } else { vec![more, contents] });
+        }
+    }
+
+    #[tokio::test]
     async fn an_app_that_is_not_installed_says_so() {
         for (status, part) in [(404, "is not installed for acme/shop"), (401, "does not know the key of the app 7")] {
-            let Err(Fault::Ends { code, message }) = asked(&FakeAws::new(move |_| (status, String::new()))).await
-            else {
-                panic!()
-            };
+            let fake = FakeAws::new(move |_| (status, String::new()));
+            let Err(Fault::Ends { code, message }) = asked(&fake, Reading::Contents).await else { panic!() };
             assert_eq!(code, "PermissionError");
             assert!(message.contains(part), "{message}");
         }

@@ -4,7 +4,7 @@ use engine::triggers::{MAX_FILES, RepositoryChange, RepositoryEvent};
 use model::Timestamp;
 use serde_json::Value;
 
-use super::{Repository, Revision, escaped, escaped_path, is_full_id, text};
+use super::{Reading, Repository, Revision, escaped, escaped_path, is_full_id, text};
 use crate::fault::Fault;
 use crate::ports::{Connection, GitHost};
 use crate::web::Web;
@@ -15,9 +15,15 @@ pub(crate) async fn files(
     connection: &Connection,
     event: &RepositoryEvent,
 ) -> Result<Option<Vec<String>>, Fault> {
-    let repository = Repository::open(web, connection, &event.repository, now()).await?;
+    let is_request = matches!(event.change, RepositoryChange::PullRequest(_));
+    let reading = if is_request { Reading::PullRequests } else { Reading::Contents };
+    let repository = Repository::open_to(reading, web, connection, &event.repository, now()).await?;
     let Some(url) = url(connection.kind, &repository.api(), event) else { return Ok(None) };
-    let answer = repository.ask(&url, "application/json", "changed files").await?;
+    let what = match (&connection.app_id, is_request) {
+        (Some(_), true) => "changed files, which an app reads by the permission `pull_requests: read`,",
+        (Some(_) | None, _) => "changed files",
+    };
+    let answer = repository.ask(&url, "application/json", what).await?;
     let body: Value = serde_json::from_str(&answer.text().await?)
         .map_err(|_| Fault::Later(format!("{} answered what is no JSON", connection.host)))?;
     Ok(Some(read(connection.kind, &event.change, &body)))
@@ -207,6 +213,24 @@ mod tests {
         ] {
             let (found, uris) = asked(kind, &event, body).await;
             assert_eq!((found.as_deref(), uris), (Some(&moved[..]), vec![url]), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_app_reads_pull_requests_by_a_permission_of_its_own() {
+        let fake = FakeAws::new(|asked: &Asked| match (asked.method.as_str(), asked.uri.ends_with("/installation")) {
+            ("POST", _) => (201, json!({"token": "ghs_1"}).to_string()),
+            (_, true) => (200, json!({"id": 42}).to_string()),
+            (_, false) => (403, json!({"message": "Resource not accessible by integration"}).to_string()),
+        });
+        let (_, pem) = super::super::app::tests::key();
+        let app = Connection { app_id: Some("7".into()), token: Some(pem), ..connection(GitHost::GitHub) };
+        for (event, reads) in [(push(), false), (request("x"), true)] {
+            let told = files(&Web::with(fake.clone()), &app, &event).await;
+            let Err(Fault::Ends { message, .. }) = told else { panic!("{told:?}") };
+            let made = fake.requests().into_iter().rfind(|asked| asked.method == "POST").unwrap();
+            assert_eq!(made.json()["permissions"]["pull_requests"] == "read", reads);
+            assert_eq!(message.contains("`pull_requests: read`"), reads, "{message}");
         }
     }
 
