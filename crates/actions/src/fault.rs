@@ -54,6 +54,14 @@ impl Fault {
         Self::Ends { code: code::REVISION, message: message.into() }
     }
 
+    /// The same of a call that may be made again whatever came of it.
+    pub(crate) fn harmless(self) -> Self {
+        match self {
+            Self::Unknown(message) => Self::Later(message),
+            known @ (Self::Ends { .. } | Self::Later(_)) => known,
+        }
+    }
+
     /// The outcome of an action that this ends for good.
     pub(crate) fn outcome(self) -> Outcome {
         match self {

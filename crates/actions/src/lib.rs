@@ -32,6 +32,8 @@ mod git_source;
 #[cfg(feature = "aws")]
 pub mod heads;
 #[cfg(feature = "aws")]
+mod inputs;
+#[cfg(feature = "aws")]
 mod lambda;
 #[cfg(feature = "aws")]
 mod objects;

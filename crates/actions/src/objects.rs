@@ -124,6 +124,19 @@ impl Objects {
         }
     }
 
+    /// The newest version of an artifact.
+    pub(crate) async fn newest(&self, artifact: &ArtifactLocation) -> Result<Version, Fault> {
+        let head = self.head(&artifact.bucket, &artifact.key, None).await?;
+        let head = head.ok_or_else(|| Fault::job(format!("the artifact {} is gone", artifact.name)))?;
+        Ok(Version {
+            bucket: artifact.bucket.clone(),
+            key: artifact.key.clone(),
+            version: head.version_id().filter(|id| *id != "null").map(Into::into),
+            etag: head.e_tag().map(Into::into),
+            size: head.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        })
+    }
+
     async fn get(&self, bucket: &str, key: &str) -> Result<ByteStream, Fault> {
         let got = self.reach(|client| client.get_object().bucket(bucket).key(key).send()).await;
         got.map(|(got, _)| got.body).map_err(|error| self.access("s3:GetObject", bucket, key).fault(&error))

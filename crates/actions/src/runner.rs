@@ -8,6 +8,7 @@ use control::ports::{ActionReply, ActionRequest, ActionRunner, Clock};
 use engine::{ActionKey, Outcome, Started};
 
 use crate::fault::{Fault, code};
+use crate::inputs;
 use crate::polling;
 use crate::ports::{ApprovalLinks, ConnectionTokens, Jobs, PipelineStarter};
 use crate::registry::{self, Provider};
@@ -112,13 +113,16 @@ impl ProviderRunner {
         request: &ActionRequest,
         again: bool,
     ) -> Result<ActionReply, Fault> {
+        let near = inputs::near(request);
         if again
             && provider.guarantee() == Guarantee::Lookup
-            && let Some(found) = provider.find(&self.parts, request).await?
+            && let Some(found) = provider.find(&self.parts, &near).await?
         {
             return Ok(found);
         }
-        provider.start(&self.parts, request).await
+        // Nothing was started yet, whatever became of a copy.
+        inputs::bring(&self.parts, request).await.map_err(Fault::harmless)?;
+        provider.start(&self.parts, &near).await
     }
 
     /// A start that is to be tried again: until then the action execution's own id stands for the work's.
@@ -137,7 +141,7 @@ impl ProviderRunner {
     }
 
     async fn ask(&self, provider: &dyn Provider, request: &ActionRequest) -> ActionReply {
-        match provider.poll(&self.parts, request).await {
+        match provider.poll(&self.parts, &inputs::near(request)).await {
             Ok(reply) => reply,
             Err(fault @ Fault::Ends { .. }) => ended(fault.outcome()),
             Err(Fault::Later(message) | Fault::Unknown(message)) => {

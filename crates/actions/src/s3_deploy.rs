@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use crate::archive::{Archive, Entry};
 use crate::configuration::{Settings, console, region};
 use crate::fault::{Fault, scratch};
-use crate::objects::{Objects, Storing, Version};
+use crate::objects::{Objects, Storing};
 use crate::registry::Provider;
 use crate::roles::Session;
 use crate::runner::{Guarantee, ProviderParts, ended};
@@ -105,15 +105,7 @@ fn object_key(request: &ActionRequest, key: &str) -> Result<String, Fault> {
 
 async fn copy(objects: &Objects, request: &ActionRequest, deploy: &Deploy) -> Result<String, Fault> {
     let input = Settings(request).input()?;
-    let head = objects.head(&input.bucket, &input.key, None).await?;
-    let head = head.ok_or_else(|| Fault::job(format!("the artifact {} is gone", input.name)))?;
-    let from = Version {
-        bucket: input.bucket.clone(),
-        key: input.key.clone(),
-        version: head.version_id().filter(|id| *id != "null").map(Into::into),
-        etag: head.e_tag().map(Into::into),
-        size: head.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-    };
+    let from = objects.newest(input).await?;
     let storing = Storing { content_type: Some(content_type(&deploy.key)), ..deploy.storing.clone() };
     objects.copy(&from, &deploy.bucket, &deploy.key, &storing).await?;
     Ok(format!("the archive to s3://{}/{}", deploy.bucket, deploy.key))

@@ -102,6 +102,7 @@ impl Control {
             declaration: prepared.declaration,
             role_arn: prepared.role_arn,
             encryption_key: prepared.encryption_key,
+            near_bucket: prepared.near_bucket,
             source_override,
         }
     }

@@ -228,6 +228,9 @@ pub struct ActionRequest {
     pub role_arn: String,
     /// The key of the artifact store, where it names one.
     pub encryption_key: Option<String>,
+    /// For a pipeline with a store in each region: the bucket of that of the action's region. Inputs in others are made in
+    /// other regions.
+    pub near_bucket: Option<String>,
     /// For a source action: the revision to bring instead of the newest.
     pub source_override: Option<SourceOverride>,
     /// For a source action of an execution that a push started: the commit pushed. An override wins over it.

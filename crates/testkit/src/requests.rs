@@ -27,6 +27,7 @@ pub fn request(
         declaration,
         role_arn: "arn:aws:iam::000000000000:role/penstock/act".into(),
         encryption_key: None,
+        near_bucket: None,
         source_override: None,
         pushed_commit: None,
         input_revisions: StringMap::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::{ActionExecution, ActionKey, ArtifactLocation, Execution, Header, Outcome, Slot};
 use model::{
-    Action, ActionStatus, ConditionSlot, PipelineId, Rule, Stage, StageName, StringMap, action_types, references,
+    Action, ActionStatus, ConditionSlot, Pipeline, PipelineId, Rule, Stage, StageName, StringMap, action_types, references,
 };
 
 use crate::artifact_keys::artifact_key;
@@ -20,6 +20,7 @@ pub(super) struct Prepared {
     pub(super) outputs: Vec<ArtifactLocation>,
     pub(super) role_arn: String,
     pub(super) encryption_key: Option<String>,
+    pub(super) near_bucket: Option<String>,
     pub(super) error: Option<Outcome>,
     /// The configuration keys whose values were sealed.
     pub(super) secret_keys: Vec<String>,
@@ -77,6 +78,7 @@ impl Control {
             inputs,
             role_arn: declaration.role_arn.clone().unwrap_or_else(|| whole.role_arn.clone()),
             encryption_key: store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone()),
+            near_bucket: near_bucket(&whole, &region),
             declaration,
             error,
             secret_keys,
@@ -183,6 +185,12 @@ fn distinct(own: model::ExecutionId, producing: model::ExecutionId) -> impl Iter
     std::iter::once(own).chain((own != producing).then_some(producing))
 }
 
+/// The bucket of a region's own store, where the pipeline has a store in each.
+fn near_bucket(whole: &Pipeline, region: &str) -> Option<String> {
+    let stores = whole.artifact_stores.as_ref()?;
+    stores.get(region).map(|store| store.location.clone())
+}
+
 fn missing_input(name: &model::ArtifactName) -> String {
     format!("The input artifact {name} was not produced: its action has not succeeded in this execution.")
 }
@@ -253,4 +261,26 @@ fn resolve(action: &mut Action, values: &[(String, StringMap)]) -> Result<(), St
         *text = references::resolve(text, &lookup).map_err(|unresolved| unresolved.to_string())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pipeline(stores: serde_json::Value) -> Pipeline {
+        let mut pipeline = json!({"name": "p", "roleArn": "arn:aws:iam::1:role/r", "stages": []});
+        pipeline.as_object_mut().unwrap().extend(stores.as_object().unwrap().clone());
+        serde_json::from_value(pipeline).unwrap()
+    }
+
+    #[test]
+    fn a_region_has_a_bucket_of_its_own_where_there_are_several() {
+        let store = |bucket: &str| json!({"type": "S3", "location": bucket});
+        let several = pipeline(json!({"artifactStores": {"us-east-1": store("us"), "eu-west-1": store("eu")}}));
+        assert_eq!(near_bucket(&several, "eu-west-1").as_deref(), Some("eu"));
+        assert_eq!(near_bucket(&several, "ap-south-1"), None);
+        assert_eq!(near_bucket(&pipeline(json!({"artifactStore": store("us")})), "us-east-1"), None);
+    }
 }

@@ -139,6 +139,7 @@ pub fn request(category: Category, provider: &str) -> ActionRequest {
         },
         role_arn: "arn:aws:iam::123456789012:role/pipeline".into(),
         encryption_key: None,
+        near_bucket: None,
         source_override: None,
         pushed_commit: None,
         input_revisions: StringMap::new(),
