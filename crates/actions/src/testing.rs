@@ -144,7 +144,7 @@ type Answering = dyn FnMut(&Asked) -> Option<Reply> + Send;
 pub(crate) struct FakeAws {
     asked: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<Mutex<Answering>>,
-    delay: Duration,
+    delay: fn(&Asked) -> Duration,
 }
 
 impl std::fmt::Debug for FakeAws {
@@ -164,11 +164,11 @@ impl FakeAws {
 
     /// Answers status, headers and body, or nothing.
     pub(crate) fn with(answer: impl FnMut(&Asked) -> Option<Reply> + Send + 'static) -> Self {
-        Self { asked: Arc::default(), answer: Arc::new(Mutex::new(answer)), delay: Duration::ZERO }
+        Self { asked: Arc::default(), answer: Arc::new(Mutex::new(answer)), delay: |_| Duration::ZERO }
     }
 
-    /// The same, but each answer takes a while.
-    pub(crate) fn after(self, delay: Duration) -> Self {
+    /// The same, but answers take a while.
+    pub(crate) fn after(self, delay: fn(&Asked) -> Duration) -> Self {
         Self { delay, ..self }
     }
 
@@ -219,7 +219,7 @@ impl FakeAws {
         }
     }
 
-    fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    fn answer(&self, request: HttpRequest) -> (Result<HttpResponse, ConnectorError>, Duration) {
         let headers = request.headers().iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
         let asked = Asked {
             method: request.method().into(),
@@ -228,20 +228,21 @@ impl FakeAws {
             body: String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned(),
         };
         self.asked.lock().unwrap().push(asked.clone());
+        let delay = (self.delay)(&asked);
         let Some((status, headers, body)) = (self.answer.lock().unwrap())(&asked) else {
-            return Err(ConnectorError::io("the connection broke".into()));
+            return (Err(ConnectorError::io("the connection broke".into())), delay);
         };
         let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
         for (key, value) in headers {
             response.headers_mut().insert(key, value);
         }
-        Ok(response)
+        (Ok(response), delay)
     }
 }
 
 impl HttpConnector for FakeAws {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (answer, delay) = (self.answer(request), self.delay);
+        let (answer, delay) = self.answer(request);
         HttpConnectorFuture::new(async move {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
