@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use engine::{ActionExecution, ActionKey, ArtifactLocation, Execution, Header, Outcome, Slot};
 use model::{
-    Action, ActionStatus, ConditionSlot, Pipeline, PipelineId, Rule, Stage, StageName, StringMap, action_types, references,
+    Action, ActionStatus, ConditionSlot, Pipeline, PipelineId, Rule, Stage, StageName, StringMap, action_types,
+    references,
 };
 
 use crate::artifact_keys::artifact_key;
