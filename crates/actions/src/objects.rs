@@ -91,8 +91,9 @@ impl Objects {
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        match call(self.client.clone()).await {
-            Ok(answer) => Ok((answer, self.client.clone())),
+        let here = Client::clone(&self.client);
+        match call(here.clone()).await {
+            Ok(answer) => Ok((answer, here)),
             Err(error) => match self.elsewhere(&error) {
                 Some(there) => call(there.clone()).await.map(|answer| (answer, there)),
                 None => Err(error),

@@ -111,6 +111,8 @@ pub const OBJECTS: Capability = Capability {
     sid: "Objects",
     source: "crates/actions/src/objects",
     calls: &[
+        // Only tried: the bucket's lifecycle rule removes what stays.
+        ("abort_multipart_upload", &[]),
         ("complete_multipart_upload", &["s3:PutObject"]),
         (
             "copy_object",
@@ -127,6 +129,7 @@ pub const OBJECTS: Capability = Capability {
         ("get_object", &["s3:GetObject"]),
         ("head_object", &["s3:GetObject", "s3:GetObjectVersion"]),
         ("put_object", &["s3:PutObject"]),
+        ("upload_part", &["s3:PutObject"]),
         ("upload_part_copy", &["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]),
     ],
 };
