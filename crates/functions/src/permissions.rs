@@ -111,8 +111,7 @@ pub const OBJECTS: Capability = Capability {
     sid: "Objects",
     source: "crates/actions/src/objects",
     calls: &[
-        // Only tried: the bucket's lifecycle rule removes what stays.
-        ("abort_multipart_upload", &[]),
+        ("abort_multipart_upload", &["s3:AbortMultipartUpload"]),
         ("complete_multipart_upload", &["s3:PutObject"]),
         (
             "copy_object",

@@ -189,7 +189,7 @@ impl Syncer {
         let mut directories: BTreeSet<&PathBuf> = own.collect();
         let named: Vec<&Request> = named.into_iter().filter(|named| !directories.contains(&named.directory)).collect();
         let crowd: BTreeSet<&PathBuf> = named.iter().map(|request| &request.directory).collect();
-        if crowd.len() > 1 {
+        if crowd.len() > 1 && named.len() <= LISTED {
             self.list(&named)?;
         } else {
             directories.extend(crowd);
@@ -198,7 +198,7 @@ impl Syncer {
     }
 
     fn list(&mut self, named: &[&Request]) -> io::Result<()> {
-        if self.names.len() >= LISTED {
+        if self.names.len() + named.len() > LISTED {
             self.settle()?;
         }
         let names = named.iter().filter_map(|request| Some((request.name.as_ref()?, request.directory.as_path())));
@@ -308,7 +308,18 @@ mod tests {
         );
         assert_eq!(syncs(dir.path(), &mut syncer, &[(7, false, false), (8, false, false), (9, false, true)]), 3);
         assert_eq!(syncs(dir.path(), &mut syncer, &[(7, false, false), (8, false, true), (9, false, true)]), 2);
+        let mut more = vec![(0, false, true); LISTED - 100];
+        more.push((1, false, true));
+        assert_eq!(
+            syncs(dir.path(), &mut syncer, &more),
+            50 + 1 + 1,
+            "a list that would become too long is settled first"
+        );
+        assert_eq!(syncer.names.len(), LISTED - 99);
+        more.resize(LISTED + 1, (2, false, true));
+        assert_eq!(syncs(dir.path(), &mut syncer, &more), 3, "more at once than may be listed");
         syncer.settle().unwrap();
-        assert_eq!(syncer.syncs.load(Ordering::Relaxed), 62 + 50 + 1, "every listed name's directory, then the list");
+        let settled = syncer.syncs.load(Ordering::Relaxed) - (62 + 52 + 3);
+        assert_eq!(settled, 2 + 1, "every listed name's directory, then the list");
     }
 }

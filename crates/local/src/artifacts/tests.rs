@@ -227,7 +227,7 @@ async fn a_long_list_is_settled() {
     let (dir, store) = shared(40).await;
     share_everywhere(&store, 40, 1..60).await;
     let names = listed(&dir.path().join("artifacts"));
-    assert!(names.len() < 40 * 60 / 2, "{} names are still listed", names.len());
+    assert!(names.len() <= 1_000, "{} names are still listed", names.len());
     for number in 0..40 {
         assert!(store.path("b", &format!("p{number}/a/round59")).unwrap().exists());
     }
