@@ -109,6 +109,18 @@ pub struct SourceHead {
     pub sequencer: Option<String>,
 }
 
+/// How many pushes of a ref are remembered.
+const PUSHES_REMEMBERED: usize = 50;
+
+impl SourceHead {
+    /// Notes a push; the oldest are forgotten.
+    pub fn note(&mut self, before: &str, after: &str) {
+        self.pushes.push((before.to_owned(), after.to_owned()));
+        let excess = self.pushes.len().saturating_sub(PUSHES_REMEMBERED);
+        self.pushes.drain(..excess);
+    }
+}
+
 /// A stage's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum LaneState {

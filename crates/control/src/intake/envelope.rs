@@ -179,10 +179,12 @@ fn reference(detail: &Value) -> Result<Option<SourceEvent>, EnvelopeError> {
         "referenceDeleted" => None,
         _ => return Ok(None),
     };
+    // Where a deletion does not say where the branch was, its commit does.
+    let before = maybe(detail, "/oldCommitId").or_else(|| maybe(detail, "/commitId").filter(|_| after.is_none()));
     let commit = after.clone().map(|id| Commit { id, ..Commit::default() });
     let push = Push {
         git_ref: format!("refs/{kind}/{}", text(detail, "/referenceName")?),
-        before: maybe(detail, "/oldCommitId"),
+        before,
         after,
         commit,
         forced: false,

@@ -111,7 +111,7 @@ impl Control {
                 let token = object.revision().or(object.sequencer.as_deref()).map(|revision| vec!["s3", revision]);
                 self.receive_change(&resource, &object.origin(), told, token, |_| true).await
             }
-            SourceEvent::Reference(change) if change.push.deleted() => Ok(Received::default()),
+            SourceEvent::Reference(change) if change.push.deleted() => self.receive_deletion(change, told).await,
             SourceEvent::Reference(change) => {
                 let resource = Resource::CodeCommit { repository: change.repository.clone() };
                 let branch = change.push.branch();
@@ -129,6 +129,18 @@ impl Control {
                 self.receive_change(&resource, &image.origin(), told, Some(token), |_| true).await
             }
         }
+    }
+
+    /// A branch of CodeCommit is gone: that starts nothing, and whoever pushes it again starts anew.
+    async fn receive_deletion(&self, change: &ReferenceChange, told: &Told) -> Result<Received, ControlError> {
+        let resource = Resource::CodeCommit { repository: change.repository.clone() };
+        let mut received = Received::default();
+        for pointer in self.pointers(&resource).await? {
+            let origin = Origin { action: Some(pointer.action.clone()), ..change.origin() };
+            self.note_passed(&pointer.pipeline, &origin, &change.push, told.delivery.as_deref()).await?;
+            received.pass(&pointer, "the branch was deleted");
+        }
+        Ok(received)
     }
 
     /// A change that a rule brought.
@@ -173,13 +185,23 @@ impl Control {
         for arn in arns {
             let resource = Resource::Repository { connection: arn.clone(), name: event.repository.clone() };
             for pointer in self.pointers(&resource).await? {
-                let Some(begin) = asked.matched(&pointer, &mut received).await? else { continue };
+                let Some(begin) = asked.matched(&pointer, &mut received).await? else {
+                    self.note_passing(&pointer, event).await?;
+                    continue;
+                };
                 let begin = Begin { trigger: repository_trigger(&pointer, &arn), ..begin };
                 let begun = self.begin(&pointer.pipeline, begin).await?;
                 received.note(&pointer.pipeline.name, begun);
             }
         }
         Ok(received)
+    }
+
+    /// A push that does not start a source action.
+    async fn note_passing(&self, pointer: &Pointer, event: &RepositoryEvent) -> Result<(), ControlError> {
+        let RepositoryChange::Push(push) = &event.change else { return Ok(()) };
+        let origin = Origin { action: Some(pointer.action.clone()), ..event.origin() };
+        self.note_passed(&pointer.pipeline, &origin, push, event.delivery.as_deref()).await
     }
 
     /// A start that a rule of a user's own asks for: a schedule, or any event through an input transformer.

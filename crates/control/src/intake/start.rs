@@ -1,5 +1,6 @@
 //! A change starts a pipeline once: under its token, and not for a push that was noted already.
 
+use engine::triggers::{Push, note_passed};
 use engine::{Command, ItemKey, Origin, Refusal, SourceHead, Start, TriggerDetail, What};
 use model::{ActionName, ExecutionId, StringMap, TriggerType};
 use sha2::{Digest, Sha256};
@@ -7,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::commit::Prepared;
 use crate::control::{Control, ControlError, Round};
 use crate::hexadecimal::hex;
+use crate::intake::push_token;
 use crate::keys;
 use crate::ports::{Condition, Key, PortError, Write};
 use crate::rows::PipelineRef;
@@ -103,6 +105,40 @@ impl Control {
                 }
                 Err(PortError::Conflict) => {}
                 Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControlError::Busy)
+    }
+
+    /// Notes a push that starts nothing, where what follows it could not be judged without: a ref that is gone, or there
+    /// again. One delivery is noted once.
+    pub(crate) async fn note_passed(
+        &self,
+        pipeline: &PipelineRef,
+        origin: &Origin,
+        push: &Push,
+        delivery: Option<&str>,
+    ) -> Result<(), ControlError> {
+        let Some((action, place)) = origin.action.as_ref().zip(head_place(origin)) else { return Ok(()) };
+        if !push.created() && !push.deleted() {
+            return Ok(());
+        }
+        let parts = [vec!["passed"], push_token(push, delivery)].concat();
+        let token = self.token_key(pipeline, &trigger_token(action, &parts));
+        let key = Key { pk: self.place().pipeline(pipeline.id), sk: keys::item_sk(&place) };
+        for _ in 0..ROUNDS {
+            let (revision, mut head) = self.noted(pipeline, Some(&place)).await?;
+            if !note_passed(&mut head, push) || self.table().get(&token).await?.is_some() {
+                return Ok(());
+            }
+            let put = |key: &Key, revision, body, condition| Write::Put { key: key.clone(), revision, body, condition };
+            let writes = [
+                put(&key, revision + 1, encode(&head)?, Condition::Revision(revision)),
+                put(&token, 1, encode(&())?, Condition::Absent),
+            ];
+            match self.write(&writes).await {
+                Err(ControlError::Port(PortError::Conflict)) => {}
+                written => return written,
             }
         }
         Err(ControlError::Busy)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use engine::triggers::{
-    Commit, ObjectChange, Push, ReferenceChange, RepositoryChange, RepositoryEvent, Verdict, judge, tip,
+    Commit, ObjectChange, Push, ReferenceChange, RepositoryChange, RepositoryEvent, Verdict, is_gone, judge, tip,
 };
 use engine::{ItemKey, Origin, TriggerDetail};
 use model::{ExecutionId, PipelineName, Timestamp, TriggerType};
@@ -285,7 +285,9 @@ impl Control {
     async fn known_commit(&self, source: &PolledSource, branch: &str) -> Result<(u64, Option<String>), ControlError> {
         let place = ItemKey::SourceHead(source.pointer.action.clone(), format!("refs/heads/{branch}"));
         let (revision, head) = self.noted(&source.pointer.pipeline, Some(&place)).await?;
-        let known = tip(&head).map(str::to_owned).or_else(|| source.seen.get(branch).cloned());
+        // One that was deleted is new when it is there again.
+        let known = tip(&head).or_else(|| source.seen.get(branch).map(String::as_str));
+        let known = known.filter(|_| !is_gone(&head)).map(str::to_owned);
         Ok((revision, known))
     }
 
@@ -295,7 +297,10 @@ impl Control {
         push: Push,
         revision: u64,
     ) -> Result<Option<ExecutionId>, ControlError> {
-        let token = trigger_token(&source.pointer.action, &crate::intake::push_token(&push, None));
+        // A branch may make the same move again: what was noted before it is part of what names it.
+        let noted = revision.to_string();
+        let token = [crate::intake::push_token(&push, None), vec![&noted]].concat();
+        let token = trigger_token(&source.pointer.action, &token);
         let (origin, trigger) = match &source.resource {
             Resource::Repository { connection, name } => {
                 let Some(mut origin) = self.judge_moved(source, connection, name, push).await? else { return Ok(None) };

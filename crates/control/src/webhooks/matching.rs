@@ -66,14 +66,23 @@ impl Control {
             received.passed.push((webhook.target_pipeline, why));
             return Ok(received);
         };
+        let moved = push.filter(|push| is_of(push, &action));
+        if let Some(push) = moved.filter(|push| push.deleted()) {
+            self.note_webhook(&pipeline, &action, push, delivery).await?;
+            received.passed.push((pipeline.name, "the branch was deleted".into()));
+            return Ok(received);
+        }
         let fails = |(rule, values): &&(FilterRule, Vec<String>)| !filters::holds(rule, values, &action.configuration);
         if let Some((rule, _)) = selected.iter().find(fails) {
+            if let Some(push) = moved {
+                self.note_webhook(&pipeline, &action, push, delivery).await?;
+            }
             let why = format!("the filter {} of its webhook {name} does not hold", rule.json_path);
             received.passed.push((pipeline.name, why));
             return Ok(received);
         }
         let trigger = TriggerDetail { kind: TriggerType::Webhook, detail: self.webhook_arn(name) };
-        let (origin, token) = match push.filter(|push| is_of(push, &action)) {
+        let (origin, token) = match moved {
             Some(push) => (pushed(push, &action), push_token(push, Some(&delivery.delivery))),
             None => (Origin::default(), vec!["webhook", &delivery.hook, &delivery.delivery]),
         };
@@ -83,6 +92,18 @@ impl Control {
         let begun = self.begin(&pipeline, begin).await?;
         received.note(&pipeline.name, begun);
         Ok(received)
+    }
+
+    /// A push of the action's branch that starts nothing.
+    async fn note_webhook(
+        &self,
+        pipeline: &PipelineRef,
+        action: &Action,
+        push: &Push,
+        delivery: &DeliveryRef,
+    ) -> Result<(), ControlError> {
+        let origin = Origin { action: Some(action.name.clone()), ..pushed(push, action) };
+        self.note_passed(pipeline, &origin, push, Some(&delivery.delivery)).await
     }
 
     /// The pipeline and source action of a webhook, as they are now.
@@ -99,10 +120,10 @@ impl Control {
     }
 }
 
-/// Whether a push moves the branch of a source action: then exactly that commit runs.
+/// Whether a push moves the branch of a source action: then exactly that commit runs, if one is left.
 fn is_of(push: &Push, action: &Action) -> bool {
     let branch = ["Branch", "BranchName"].iter().find_map(|key| action.configuration.get(*key));
-    !push.deleted() && push.branch().is_some() && push.branch() == branch.map(String::as_str)
+    push.branch().is_some() && push.branch() == branch.map(String::as_str)
 }
 
 fn pushed(push: &Push, action: &Action) -> Origin {

@@ -61,6 +61,37 @@ async fn a_moved_branch_starts_its_pipeline_with_its_commit() {
     assert_eq!(commits, ["a", "b"]);
 }
 
+/// In no mode is it taken for the push that was seen before it was deleted, nor for an older one.
+#[tokio::test]
+async fn a_branch_that_was_deleted_and_pushed_again_starts_again() {
+    for mode in ["SUPERSEDED", "QUEUED", "PARALLEL"] {
+        let world = world();
+        let configuration = json!({ "RepositoryName": "app", "BranchName": "main", "PollForSourceChanges": "false" });
+        let mut declared = pipeline("p", "CodeCommit", configuration);
+        declared["executionMode"] = json!(mode);
+        world.create(declared).await;
+        let event = async |id: &str, kind: &str, old: Value, new: &str| {
+            let mut event = reference(kind, "main", old, new);
+            event["id"] = json!(id);
+            world.event(event).await
+        };
+        assert_eq!(event("1", "referenceCreated", Value::Null, "a").await.started.len(), 1);
+        assert_eq!(event("2", "referenceUpdated", json!("a"), "b").await.started.len(), 1);
+        for told in 0..2 {
+            assert_eq!(event("3", "referenceDeleted", json!("b"), "b").await.passed.len(), 1, "{told}");
+        }
+        assert_eq!(event("4", "referenceCreated", Value::Null, "a").await.started.len(), 1);
+        let last = ("a".to_owned(), ExecutionStatus::InProgress);
+        assert_eq!(world.commits().await.last(), Some(&last), "{mode}");
+        // The deletion is told again: the branch stands where it is.
+        event("3", "referenceDeleted", json!("b"), "b").await;
+        assert_eq!(event("5", "referenceCreated", Value::Null, "a").await.repeated, 1);
+        assert_eq!(event("6", "referenceUpdated", json!("a"), "b").await.started.len(), 1);
+        let commits: Vec<_> = world.commits().await.into_iter().map(|(commit, _)| commit).collect();
+        assert_eq!(commits, ["a", "b", "a", "b"]);
+    }
+}
+
 #[tokio::test]
 async fn an_image_starts_its_pipeline_with_its_digest() {
     let world = world();

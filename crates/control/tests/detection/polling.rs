@@ -126,6 +126,35 @@ async fn a_polled_branch() {
     assert_eq!(commits, ["b"]);
 }
 
+/// A branch that is set back and pushed again makes the same move twice.
+#[tokio::test]
+async fn a_polled_branch_that_goes_back_and_forth() {
+    let world = world();
+    world.create(pipeline("p", "CodeCommit", json!({ "RepositoryName": "app", "BranchName": "main" }))).await;
+    for (commit, started) in [("a", 0), ("b", 1), ("a", 1), ("b", 1), ("b", 0), ("a", 1)] {
+        world.heads.put_branches(vec![heads(&[("main", commit)])]);
+        assert_eq!(world.poll().await, started, "{commit}");
+    }
+}
+
+/// The deletion was told, and that the branch is there again was missed.
+#[tokio::test]
+async fn a_look_finds_a_branch_that_is_there_again() {
+    let world = world();
+    let arn = world.github().await;
+    world.create(git_pipeline("p", &arn, None)).await;
+    world.heads.put_branches(vec![heads(&[("main", "a")])]);
+    world.poll().await;
+    assert_eq!(world.pushed(&arn, "a..b", "1").await.started.len(), 1);
+    world.heads.put_branches(vec![heads(&[])]);
+    world.pushed(&arn, "b..", "2").await;
+    assert_eq!(world.reconcile().await, 0);
+    world.heads.put_branches(vec![heads(&[("main", "b")])]);
+    assert_eq!((world.reconcile().await, world.reconcile().await), (1, 0));
+    assert_eq!(world.pushed(&arn, "..b", "3").await.repeated, 1);
+    assert!(world.executions().await[1].origin.as_ref().unwrap().before.as_ref().unwrap().starts_with("000"));
+}
+
 /// A webhook that was missed does not come again.
 #[tokio::test]
 async fn missed_pushes_are_found_every_quarter_of_an_hour() {

@@ -45,6 +45,46 @@ async fn a_push_starts_once_however_often_it_is_told() {
     assert_eq!(commits, ["b", "c", "b", "c"]);
 }
 
+/// In no mode is it taken for the push that was seen before it was deleted, nor for an older one.
+#[tokio::test]
+async fn a_branch_or_tag_that_was_deleted_and_pushed_again_starts_again() {
+    let filters = json!({ "push": [{ "branches": { "includes": ["main"] } }, { "tags": { "includes": ["v*"] } }] });
+    for (git_ref, mode) in ["refs/heads/main", "refs/tags/v1"]
+        .into_iter()
+        .flat_map(|git_ref| ["SUPERSEDED", "QUEUED", "PARALLEL"].map(|mode| (git_ref, mode)))
+    {
+        let world = world();
+        let arn = world.github().await;
+        let mut declared = git_pipeline("p", &arn, Some(filters.clone()));
+        declared["executionMode"] = json!(mode);
+        world.create(declared).await;
+        let told = async |moved: &str, delivery: &str| {
+            world.tell(&arn, RepositoryChange::Push(push(git_ref, moved)), delivery).await.started.len()
+        };
+        assert_eq!((told("..a", "1").await, told("a..b", "2").await), (1, 1));
+        assert_eq!((told("b..", "3").await, told("b..", "3").await), (0, 0));
+        assert_eq!((told("..a", "4").await, told("b..", "3").await, told("..a", "4").await), (1, 0, 0));
+        let commits = world.commits().await;
+        let last = ("a".to_owned(), ExecutionStatus::InProgress);
+        assert_eq!((commits.len(), commits.last()), (3, Some(&last)), "{git_ref} {mode}");
+    }
+}
+
+/// What a new branch changes cannot be told, so it starts nothing; what is pushed to it after that does.
+#[tokio::test]
+async fn a_branch_that_is_there_again_without_starting_anything() {
+    let filters =
+        json!({ "push": [{ "branches": { "includes": ["main"] }, "filePaths": { "includes": ["src/**"] } }] });
+    let world = world();
+    let arn = world.github().await;
+    world.create(git_pipeline("p", &arn, Some(filters))).await;
+    assert_eq!(world.pushed(&arn, "a..b", "1").await.started.len(), 1);
+    for (moved, delivery) in [("b..", "2"), ("..a", "3")] {
+        assert_eq!(world.pushed(&arn, moved, delivery).await.passed.len(), 1);
+    }
+    assert_eq!(world.pushed(&arn, "a..b", "4").await.started.len(), 1);
+}
+
 #[tokio::test]
 async fn many_at_once_start_once() {
     let world = world();

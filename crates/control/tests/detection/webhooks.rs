@@ -5,7 +5,7 @@ use control::rows::Task;
 use control::webhooks::{Accepted, FilterRule, MAX_WEBHOOK_BYTES, NewWebhook, WebhookError};
 use engine::triggers::{PullRequestEvent, RepositoryChange};
 use hmac::{Hmac, KeyInit, Mac};
-use model::TriggerType;
+use model::{ExecutionStatus, TriggerType};
 use serde_json::{Value, json};
 
 use super::world::{SECRET, World, git_pipeline, pipeline, s3, world};
@@ -380,6 +380,35 @@ async fn a_webhook_of_put_webhook_runs_exactly_the_pushed_commit() {
     assert_eq!((origin.after.as_deref(), origin.trigger.is_empty()), (Some(B), true));
     let (listed, _) = world.control.list_webhooks(None, 10).await.unwrap();
     assert!(listed[0].1.is_some());
+}
+
+/// The deletion starts nothing, whatever the filters say of it.
+#[tokio::test]
+async fn a_branch_of_a_webhook_that_was_deleted_and_pushed_again_starts_again() {
+    for filters in [vec![rule("$.ref", Some("refs/heads/{Branch}"))], vec![rule("$.head_commit.id", None)]] {
+        for mode in ["SUPERSEDED", "QUEUED", "PARALLEL"] {
+            let world = world();
+            let mut declared = v1_pipeline();
+            declared["pipelineType"] = json!("V2");
+            declared["executionMode"] = json!(mode);
+            world.create(declared).await;
+            let filters = filters.clone();
+            let hook = world
+                .put(|new| {
+                    signed(new);
+                    new.filters = filters;
+                })
+                .await
+                .unwrap();
+            for (time, before, after, started) in [(1, ZERO, A, 1), (2, A, B, 1), (3, B, ZERO, 0), (4, ZERO, A, 1)] {
+                let mut body = github_push("refs/heads/main", before, after);
+                body["repository"]["pushed_at"] = json!(time);
+                assert_eq!(world.github_sends(&hook, "push", &body).await, Accepted::Stored);
+                assert_eq!(world.matched().await.started.len(), started, "{mode} {time}");
+            }
+            assert_eq!(world.commits().await[2], (A.to_owned(), ExecutionStatus::InProgress), "{mode}");
+        }
+    }
 }
 
 /// "SHA-256 whenever present, no fallback."

@@ -17,9 +17,6 @@ use crate::item::{
 };
 use crate::key::{ItemKey, Read};
 
-/// How many pushes of a ref are remembered.
-const PUSHES_REMEMBERED: usize = 50;
-
 pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Step {
     let pipeline = draft.live_pipeline()?.ok_or(Refusal::PipelineNotFound)?;
     let header = draft.header(pipeline.version)?;
@@ -185,9 +182,7 @@ fn note_source(draft: &mut Draft<'_>, header: &Header, start: &Start) -> Result<
     let mut head = known.clone().unwrap_or_default();
     let stale = is_stale(&head, origin);
     if let (Some(before), Some(after)) = (&origin.before, &origin.after) {
-        head.pushes.push((before.clone(), after.clone()));
-        let excess = head.pushes.len().saturating_sub(PUSHES_REMEMBERED);
-        head.pushes.drain(..excess);
+        head.note(before, after);
     }
     if let Some(sequencer) = &origin.sequencer {
         let newest = head.sequencer.take().filter(|known| !sequencer_less(known, sequencer));

@@ -87,7 +87,7 @@ impl Push {
 
     /// Where the ref was before, as git says it: zeros for a new one, so that its first push is noted too.
     fn place_before(&self) -> String {
-        self.before.clone().unwrap_or_else(|| "0".repeat(40))
+        self.before.clone().unwrap_or_else(|| NO_COMMIT.to_owned())
     }
 
     /// The id of the commit to run.
@@ -180,6 +180,9 @@ pub struct ImageChange {
     /// The image's digest.
     pub digest: String,
 }
+
+/// What git writes where a ref is not there.
+pub(super) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// The ref that the order of an S3 source's writes is kept under: a source action has one key, which may be longer than
 /// a ref.

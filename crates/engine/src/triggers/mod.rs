@@ -14,4 +14,4 @@ pub use change::{
 };
 pub use filter::{MAX_FILES, Passed, Verdict, Watch, judge};
 pub use glob::{Glob, GlobError};
-pub use repeat::{is_repeat, tip};
+pub use repeat::{is_gone, is_repeat, note_passed, tip};

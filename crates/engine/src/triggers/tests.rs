@@ -4,6 +4,7 @@ use model::{Patterns, Pipeline, PullRequestFilter, PushFilter};
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::change::NO_COMMIT;
 use super::*;
 use crate::item::SourceHead;
 
@@ -308,6 +309,38 @@ fn pushes_that_were_noted_are_repeats() {
         let (before, after) = pushed.split_once("..").unwrap();
         assert_eq!(is_repeat(&head, Some(before).filter(|b| !b.is_empty()), after), repeat, "{noted} / {pushed}");
     }
+}
+
+/// A branch that was deleted and is pushed again starts anew, whatever was noted of it before.
+#[test]
+fn a_deleted_branch_is_new_when_it_is_pushed_again() {
+    let passed = |head: &mut SourceHead, moved: &str| {
+        let (before, after) = moved.split_once("..").unwrap();
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        note_passed(head, &Push { before: some(before), after: some(after), ..Push::default() })
+    };
+    // (noted, the deletion, is it noted)
+    for (noted, deleted, expected) in [
+        ("0..a a..b", "b..", true),
+        // A push in between that no filter let pass, and a deletion that does not say where the branch was.
+        ("0..a a..b", "x..", true),
+        ("0..a a..b", "..", true),
+        ("", "b..", false),
+    ] {
+        let mut head = head(&noted.replace('0', NO_COMMIT));
+        assert_eq!((passed(&mut head, deleted), is_gone(&head)), (expected, expected), "{noted} / {deleted}");
+        assert!(!is_repeat(&head, Some(NO_COMMIT), "a"), "{noted} / {deleted}");
+        assert!(!passed(&mut head, deleted), "it is gone already");
+    }
+    // Its deletion comes after it is there again.
+    let mut late = head(&"0..a a..b 0..c".replace('0', NO_COMMIT));
+    assert!(passed(&mut late, "b.."));
+    assert_eq!(tip(&late), Some("c"));
+    // There again without starting anything: what follows is no old push.
+    let mut again = head(&"0..a a..b b..0".replace('0', NO_COMMIT));
+    assert!(is_repeat(&again, Some("a"), "b"));
+    assert!(passed(&mut again, "..a") && !passed(&mut again, "..a"));
+    assert!(!is_repeat(&again, Some("a"), "b"));
 }
 
 #[test]
