@@ -1,7 +1,7 @@
 //! Sources that are looked at: those of `PollForSourceChanges`, and the branches that webhooks tell of, because a webhook
 //! that was missed does not come again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::triggers::{
     Commit, ObjectChange, Push, ReferenceChange, RepositoryChange, RepositoryEvent, Verdict, is_gone, judge, tip,
@@ -140,6 +140,23 @@ impl Control {
                 return Ok(polls);
             }
         }
+    }
+
+    /// Has the branches of these repositories looked at in the next round, not only when their quarter of an hour is over.
+    pub(crate) async fn look_soon(&self, repositories: BTreeSet<Resource>) -> Result<(), ControlError> {
+        for resource in repositories {
+            for pointer in self.pointers(&resource).await? {
+                let key = self.polled_key(&pointer);
+                let Some(stored) = self.table().get(&key).await? else { continue };
+                let polled: PolledSource = decode(&stored.body, &key.sk)?;
+                // One that was never looked at is due.
+                if polled.looked_at.is_some() {
+                    let due = PolledSource { looked_at: Some(Timestamp(0)), ..polled };
+                    self.put_polled(&due, stored.revision).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// When polling of a pipeline's source stopped because it was idle: `pollingDisabledAt`.

@@ -1,5 +1,6 @@
 //! A delivery comes in: verified over its raw bytes, read, stored once in one commit with its work row, answered.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use engine::triggers::{MAX_FILES, RepositoryChange, RepositoryEvent};
@@ -16,6 +17,7 @@ use crate::control::{Control, ControlError};
 use crate::hexadecimal::hex;
 use crate::ports::{Condition, PortError, Write};
 use crate::rows::{PipelineRef, Task, WorkRow};
+use crate::sources::Resource;
 use crate::stored::{decode, encode};
 
 /// The largest delivery, in bytes.
@@ -126,14 +128,21 @@ impl Control {
         };
         let (id, read) = match &owner {
             Owner::Connection(connection) => {
-                let id = body_hash(delivery);
+                let id = connection_delivery_id(connection, delivery);
                 let read = self.changes(connection, delivery, &body, &id);
                 (id, read)
             }
             Owner::Webhook(webhook) => (webhook_delivery_id(webhook, delivery), filtered(webhook, delivery, &body)),
         };
         match read {
-            Ok(Some(content)) => self.store_delivery(delivery.hook, id, content).await,
+            Ok(Some(content)) => {
+                let told = changed_repositories(&content);
+                let accepted = self.store_delivery(delivery.hook, id, content).await?;
+                if accepted == Accepted::Repeated {
+                    self.look_soon(told).await?;
+                }
+                Ok(accepted)
+            }
             Ok(None) => Ok(Accepted::Nothing),
             Err(Unreadable(lacking)) => Ok(Accepted::Unreadable(format!("the payload has no {lacking}"))),
         }
@@ -182,7 +191,7 @@ impl Control {
             provider: connection.provider.as_str().into(),
             connection: self.connection_arn(&connection.id),
             repository: repository.clone(),
-            // What is signed, not a header that anybody can write.
+            // What is authenticated, not a header that anybody can write.
             delivery: Some(id.to_owned()),
             change,
         };
@@ -222,6 +231,32 @@ impl Control {
 
 fn is_hook_id(hook: &str) -> bool {
     hook.len() == 32 && hook.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// The repositories whose branches a repeated delivery of Bitbucket has looked at soon: its payloads say no time, so that
+/// the same move made again has the same bytes, and what else comes with them is not signed. Whoever sends a recorded one
+/// again gets no more than that look.
+fn changed_repositories(content: &Content) -> BTreeSet<Resource> {
+    let Content::Changes(events) = content else { return BTreeSet::new() };
+    let is_timeless = |event: &&RepositoryEvent| event.provider == Provider::Bitbucket.as_str();
+    let resource = |event: &RepositoryEvent| Resource::Repository {
+        connection: event.connection.clone(),
+        name: event.repository.clone(),
+    };
+    events.iter().filter(is_timeless).map(resource).collect()
+}
+
+/// GitLab's token is no signature: whoever sends it could send any body, so a header of theirs counts as much. Its payloads
+/// say no time, and two pushes may have the same bytes. (One event's id may be shared by those that follow from it.)
+fn connection_delivery_id(connection: &Connection, delivery: Delivery<'_>) -> String {
+    let sent = match connection.provider {
+        Provider::GitLab | Provider::GitLabSelfManaged => ["idempotency-key", "x-gitlab-event-uuid"]
+            .iter()
+            .find_map(|name| one_header(delivery.headers, name).filter(|sent| !sent.is_empty())),
+        Provider::GitHub | Provider::GitHubEnterpriseServer | Provider::Bitbucket => None,
+    };
+    let hash = body_hash(delivery);
+    sent.map_or(hash.clone(), |sent| hex(&Sha256::new().chain_update(&hash).chain_update(sent).finalize()))
 }
 
 /// The id of a signed delivery: its hook is part of where it lies.

@@ -350,6 +350,89 @@ async fn bitbuckets_payloads() {
     }
 }
 
+fn gitlab_push(git_ref: &str, before: &str, after: &str) -> String {
+    let id = if after == ZERO { Value::Null } else { json!(after) };
+    json!({ "object_kind": if git_ref.starts_with("refs/tags/") { "tag_push" } else { "push" }, "ref": git_ref,
+        "before": before, "after": after, "checkout_sha": id, "commits": [], "total_commits_count": 0,
+        "project": { "path_with_namespace": "owner/repo" } })
+    .to_string()
+}
+
+/// GitLab's payloads say no time: a tag that was deleted and made again, a branch that went back and forth.
+#[tokio::test]
+async fn the_same_bytes_of_gitlab_may_be_two_pushes() {
+    for header in ["idempotency-key", "x-gitlab-event-uuid"] {
+        let world = world();
+        let made = world.connection(Provider::GitLab, |_| {}).await;
+        let arn = world.control.connection_arn(&made.connection.id);
+        let filters = json!({ "push": [{ "branches": { "includes": ["main"] } }, { "tags": { "includes": ["v*"] } }] });
+        world.create(git_pipeline("p", &arn, Some(filters))).await;
+        let send = async |id: &str, git_ref: &str, before: &str, after: &str| {
+            let headers = [("x-gitlab-token", SECRET), (header, id)];
+            let body = gitlab_push(git_ref, before, after);
+            let accepted = world.accept(&made.connection.hook, &headers, body.as_bytes(), PEER).await;
+            (accepted, world.matched().await.started.len())
+        };
+        let (tag, main) = ("refs/tags/v1", "refs/heads/main");
+        for (id, git_ref, before, after, started) in [
+            ("1", tag, ZERO, A, 1),
+            ("2", tag, A, ZERO, 0),
+            ("3", tag, ZERO, A, 1),
+            ("4", main, A, B, 1),
+            ("5", main, B, A, 1),
+            ("6", main, A, B, 1),
+        ] {
+            assert_eq!(send(id, git_ref, before, after).await, (Accepted::Stored, started), "{header} {id}");
+            assert_eq!(send(id, git_ref, before, after).await, (Accepted::Repeated, 0), "{header} {id}");
+        }
+        // Events that follow from one another share an id.
+        assert_eq!(send("6", main, B, A).await, (Accepted::Stored, 1));
+    }
+}
+
+/// Bitbucket's payloads say no time either, and only they are signed: one that comes again starts nothing by itself,
+/// whatever id it comes with. But the branch is looked at.
+#[tokio::test]
+async fn the_same_bytes_of_bitbucket_have_the_branch_looked_at() {
+    let world = world();
+    let made = world.connection(Provider::Bitbucket, |_| {}).await;
+    let arn = world.control.connection_arn(&made.connection.id);
+    world.create(git_pipeline("p", &arn, None)).await;
+    let stands_at = |commit: &str| {
+        let head = control::sources::BranchHead {
+            branch: "main".into(),
+            commit: engine::triggers::Commit { id: commit.into(), ..Default::default() },
+        };
+        world.heads.put_branches(vec![vec![head]]);
+    };
+    let poll = async || {
+        world.pass_minutes(1);
+        world.control.poll_sources(&world.heads).await.unwrap().started.len()
+    };
+    let send = async |id: &str, before: &str, after: &str| {
+        let side = |hash: &str| json!({ "type": "branch", "name": "main", "target": { "hash": hash } });
+        let change = json!({ "old": side(before), "new": side(after) });
+        let body = json!({ "repository": { "full_name": "owner/repo" }, "push": { "changes": [change] } }).to_string();
+        let signature = sha256(SECRET, body.as_bytes());
+        let headers = [("x-hub-signature", signature.as_str()), ("x-event-key", "repo:push"), ("x-request-uuid", id)];
+        let accepted = world.accept(&made.connection.hook, &headers, body.as_bytes(), PEER).await;
+        (accepted, world.matched().await.started.len())
+    };
+    stands_at(A);
+    assert_eq!(poll().await, 0);
+    assert_eq!(send("1", A, B).await, (Accepted::Stored, 1));
+    assert_eq!(send("2", B, A).await, (Accepted::Stored, 1));
+    // Somebody sends a recorded one: nothing, however often.
+    assert_eq!(send("3", A, B).await, (Accepted::Repeated, 0));
+    assert_eq!((poll().await, poll().await), (0, 0));
+    // It is pushed indeed.
+    stands_at(B);
+    assert_eq!(send("4", A, B).await, (Accepted::Repeated, 0));
+    assert_eq!((poll().await, poll().await), (1, 0));
+    let commits: Vec<_> = world.commits().await.into_iter().map(|(commit, _)| commit).collect();
+    assert_eq!(commits, [B, A, B]);
+}
+
 fn v1_pipeline() -> Value {
     let settings = json!({ "Owner": "owner", "Repo": "repo", "Branch": "main", "OAuthToken": "x" });
     let mut declared = pipeline("p", "GitHub", settings);
