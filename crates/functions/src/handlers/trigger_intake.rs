@@ -3,7 +3,7 @@
 use api::handle::plain;
 use async_trait::async_trait;
 use control::handoff::Sender;
-use control::intake::{self, Incoming};
+use control::intake::{self, Incoming, Told};
 use control::rows::Task;
 use control::webhooks::Delivery;
 use model::Timestamp;
@@ -54,18 +54,25 @@ impl TriggerIntake {
     }
 
     /// An event of a rule, or a schedule's input.
-    async fn change(&self, event: &Value) -> Result<Value, FunctionError> {
+    async fn change(&self, event: &Value, invocation: &Invocation) -> Result<Value, FunctionError> {
+        // What has no id of its own is told by the invocation's: Lambda tries again under the same.
+        let delivered = |by: Told| {
+            let invoked = Some(invocation.request_id.clone()).filter(|id| !id.is_empty());
+            Told { delivery: by.delivery.or(invoked), ..by }
+        };
         // An event's resources name what it is about, not the rule that brought it.
         let incoming = intake::read(event, None).map_err(|error| FunctionError::InvalidEvent(error.to_string()))?;
         let control = &self.sender.control;
         let answer = match incoming {
             Incoming::Nothing => json!({ "ignored": "nothing that starts anything" }),
             Incoming::Change(change, by) => {
-                let received = control.receive(&change, &by).await?;
+                let received = control.receive(&change, &delivered(by)).await?;
                 self.measure(&received, event["time"].as_str().and_then(millis));
                 told(&received)
             }
-            Incoming::Start(request, by) => json!({ "started": [control.receive_start(request, &by).await?] }),
+            Incoming::Start(request, by) => {
+                json!({ "started": [control.receive_start(request, &delivered(by)).await?] })
+            }
         };
         self.sender.flush().await?;
         Ok(answer)
@@ -97,13 +104,13 @@ fn told(received: &intake::Received) -> Value {
 
 #[async_trait]
 impl Handler for TriggerIntake {
-    async fn handle(&self, event: Value, _: &Invocation) -> Result<Value, FunctionError> {
+    async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, FunctionError> {
         if is_url_event(&event) {
             self.deliver(&event).await
         } else if handoffs::is_handoff(&event) {
             self.consume(&event).await
         } else {
-            self.change(&event).await
+            self.change(&event, invocation).await
         }
     }
 }

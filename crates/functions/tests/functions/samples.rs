@@ -83,6 +83,22 @@ async fn what_no_function_takes_is_refused_by_its_fixed_name() {
     assert_eq!(error.name(), "Penstock.InvalidEvent");
 }
 
+/// A schedule's input has no id: Lambda tries again what failed after the start, under the same request id.
+#[tokio::test]
+async fn a_schedule_that_is_tried_again_starts_once() {
+    let cloud = Cloud::new(15, Weather::default());
+    cloud.create(&crate::faults::declaration(&crate::faults::builds())).await;
+    let intake = async |request_id: &str| {
+        let invocation = Invocation { request_id: request_id.into(), trace: None };
+        let intake = TriggerIntake { sender: cloud.sender(), stack: "test".into() };
+        let answer = intake.handle(json!({ "pipelineName": "shop" }), &invocation).await.expect("started");
+        answer["started"][0].clone()
+    };
+    let first = intake("one").await;
+    assert_eq!(intake("one").await, first);
+    assert_ne!(intake("two").await, first);
+}
+
 #[tokio::test]
 async fn a_moved_branch_of_codecommit_starts_its_pipeline_once() {
     let cloud = Cloud::new(14, Weather::default());
