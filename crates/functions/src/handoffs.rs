@@ -28,6 +28,14 @@ pub async fn row(event: &Value, sender: &Sender) -> Result<Option<WorkRow>, Func
     Ok(sender.row(&read(event)?.work_row_id).await?)
 }
 
+/// Sends what a call left to do, which is committed: whoever called has its answer whether or not that can be sent now. What
+/// cannot is sent by the relay or the sweep.
+pub async fn send_rest(sender: &Sender) {
+    if let Err(error) = sender.flush().await {
+        tracing::error!(%error, "what follows a call could not be sent; the relay or the sweep sends it");
+    }
+}
+
 fn read(event: &Value) -> Result<Handoff, FunctionError> {
     let fault = |what: &str| FunctionError::InvalidEvent(format!("not a hand-off: {what}"));
     if !is_handoff(event) {

@@ -9,6 +9,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::errors::FunctionError;
+use crate::handoffs;
 use crate::policies::StackPolicies;
 use crate::run::{Handler, Invocation};
 use crate::url::{UrlEvent, response};
@@ -37,7 +38,7 @@ impl Handler for ApprovalCallback {
         }
         let now = self.sender.control.now();
         let answer = self.approvals.serve(&parts, &token, &body, event.peer().ip(), now).await;
-        self.sender.flush().await?;
+        handoffs::send_rest(&self.sender).await;
         Ok(response(answer).await)
     }
 }

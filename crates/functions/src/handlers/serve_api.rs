@@ -22,11 +22,11 @@ use serde_json::Value;
 
 use crate::environment::{Environment, names};
 use crate::errors::FunctionError;
-use crate::plane;
 use crate::policies::StackPolicies;
 use crate::providers::{self, JobCredentials};
 use crate::run::{Handler, Invocation};
 use crate::url::{UrlEvent, is_url_event, response};
+use crate::{handoffs, plane};
 
 /// The API.
 pub struct ServeApi {
@@ -154,7 +154,7 @@ impl Handler for ServeApi {
         let answer = handle(&self.api, request, event.peer()).await;
         // What waits in memory may never be written: nobody knows whether another event comes.
         self.api.guard.audit.flush().await;
-        self.sender.flush().await?;
+        handoffs::send_rest(&self.sender).await;
         Ok(response(answer).await)
     }
 }

@@ -35,7 +35,7 @@ impl TriggerIntake {
         }
         let delivery = Delivery { hook, headers: &parts.headers, body: &body, peer: event.peer().ip() };
         let accepted = self.sender.control.accept_webhook(delivery).await?;
-        self.sender.flush().await?;
+        handoffs::send_rest(&self.sender).await;
         Ok(response(plain(accepted.status(), accepted.text())).await)
     }
 

@@ -252,6 +252,26 @@ async fn a_role_that_may_not_be_assumed_breaks_no_other_pipelines_job() {
     assert!(message.contains("role/penstock/closed cannot be assumed by the service role"), "{message}");
 }
 
+/// It is committed: an error would have the caller do it again.
+#[tokio::test]
+async fn a_call_is_answered_although_what_follows_cannot_be_sent() {
+    let cloud = Cloud::new(6, Weather { bus: 100, drivers: 100, ..Weather::default() });
+    let roles = Arc::new(Numbered::default());
+    let stack = Stack { api: opened(&cloud, None, &roles).await.expect("open"), cloud, roles };
+    running(&stack).await;
+    let started = stack.call("StartPipelineExecution", json!({ "name": "release" })).await.expect("started");
+    let id = started["pipelineExecutionId"].as_str().expect("an id").parse().expect("an id");
+    assert!(stack.cloud.rows_left().await > 0);
+    stack.cloud.clear();
+    stack.cloud.clock.advance_millis(60_000);
+    stack.cloud.sweep().handle(json!({}), &Invocation::default()).await.expect("swept");
+    stack.cloud.deliver().await;
+    let control = stack.cloud.sender().control;
+    let known = control.pipeline_ref(&"release".into()).await.expect("known");
+    let execution = control.execution(known.id, id).await.expect("read").expect("there");
+    assert!(execution.at.keys().any(|stage| stage.as_str() == "Work"), "{execution:?}");
+}
+
 /// Whoever starts a pipeline does not approve it.
 const NOT_THE_STARTER: &str = r#"
     permit (principal, action, resource);
