@@ -6,6 +6,7 @@ pub mod handlers;
 pub mod handoffs;
 pub mod measuring;
 pub mod metrics;
+pub mod patience;
 pub mod permissions;
 pub mod plane;
 pub mod policies;

@@ -27,6 +27,7 @@ use engine::{Refusal, SourceOverride, Start, TriggerDetail};
 use model::{ExecutionId, ExecutionStatus, Timestamp, TriggerType};
 
 use crate::environment::{Environment, names};
+use crate::patience::{FILES, LOOK, Limited};
 use crate::policies::StackPolicies;
 
 /// The providers of a stack.
@@ -57,20 +58,21 @@ pub fn roles(environment: &Environment, config: &SdkConfig) -> StsRoles {
 }
 
 /// The heads of sources.
-pub fn heads(environment: &Environment, config: &SdkConfig, control: &Control) -> ProviderHeads {
-    ProviderHeads {
+pub fn heads(environment: &Environment, config: &SdkConfig, control: &Control) -> Limited<ProviderHeads> {
+    let heads = ProviderHeads {
         roles: Arc::new(roles(environment, config)),
         connections: Arc::new(Own(control.clone())),
         web: Web::new(),
         account: control.place().account.clone(),
         region: control.place().region.clone(),
-    }
+    };
+    Limited(heads, LOOK)
 }
 
 /// The same control plane, which asks git hosts for the changed files that their events do not say.
 pub fn with_files(control: Control) -> Control {
     let connections = Arc::new(Own(control.clone()));
-    control.with_files(Arc::new(ProviderFiles { connections, web: Web::new() }))
+    control.with_files(Arc::new(Limited(ProviderFiles { connections, web: Web::new() }, FILES)))
 }
 
 /// Signed links to approvals.

@@ -1,5 +1,6 @@
 //! Source resources: what outside a pipeline starts its source actions, and what a host brings to hear of it.
 
+mod branches;
 mod declared;
 mod heads;
 mod poll;

@@ -3,19 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::triggers::{
-    Commit, ObjectChange, Push, ReferenceChange, RepositoryChange, RepositoryEvent, Verdict, is_gone, judge, tip,
-};
+use engine::triggers::{Commit, ObjectChange, RepositoryChange, Verdict, judge};
 use engine::{ItemKey, Origin, TriggerDetail};
+use futures::stream::{self, StreamExt};
 use model::{ExecutionId, PipelineName, Timestamp, TriggerType};
 use serde::{Deserialize, Serialize};
 
-use super::heads::{BranchHead, SourceHeads};
+use super::branches::moved;
+use super::heads::SourceHeads;
 use super::{Looks, Pointer, Resource};
 use crate::control::{Control, ControlError};
-use crate::intake::{Begin, Begun, repository_trigger, trigger_token};
+use crate::intake::{Begin, Begun, trigger_token};
 use crate::keys;
-use crate::ports::{Condition, PortError, Query, Write};
+use crate::ports::{Condition, Key, PortError, Query, Stored, Write};
 use crate::stored::{decode, encode};
 
 /// After how many days without an execution a source is polled no more.
@@ -26,6 +26,8 @@ pub const RECONCILE_MINUTES: i64 = 15;
 pub const MAX_BRANCHES: usize = 500;
 /// The place of an object among what was seen.
 const OBJECT: &str = "object";
+/// How many sources are looked at at a time.
+const AT_ONCE: usize = 8;
 
 const MINUTE: i64 = 60_000;
 
@@ -63,15 +65,8 @@ impl PolledSource {
         })
     }
 
-    fn is_due(&self, now: Timestamp) -> bool {
-        match self.looked_at {
-            Some(at) if !self.pointer.polls => now.0 - at.0 >= RECONCILE_MINUTES * MINUTE,
-            Some(_) | None => self.disabled_at.is_none(),
-        }
-    }
-
     /// The one branch that it is about, if it is one.
-    fn only(&self) -> Option<&str> {
+    pub(super) fn only(&self) -> Option<&str> {
         match &self.pointer.looks {
             Looks::Branch(branch) | Looks::Git(engine::triggers::Watch::Branch(branch)) => Some(branch),
             Looks::Git(engine::triggers::Watch::Trigger { .. }) | Looks::All => None,
@@ -79,7 +74,7 @@ impl PolledSource {
     }
 
     /// Whether pushes to a branch could start it.
-    fn is_watched(&self, branch: &str) -> bool {
+    pub(super) fn is_watched(&self, branch: &str) -> bool {
         match &self.pointer.looks {
             Looks::Branch(watched) => watched == branch,
             Looks::All => false,
@@ -87,6 +82,31 @@ impl PolledSource {
                 let push = moved(branch, Some("0".into()), &Commit { id: "1".into(), ..Commit::default() });
                 matches!(judge(watch, &RepositoryChange::Push(push)), Verdict::Starts(_) | Verdict::NeedsFiles)
             }
+        }
+    }
+}
+
+/// A source as stored, with what only looking at it needs.
+#[derive(Serialize, Deserialize)]
+struct Polled {
+    #[serde(flatten)]
+    source: PolledSource,
+    /// When it could not be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed_at: Option<Timestamp>,
+}
+
+impl From<PolledSource> for Polled {
+    fn from(source: PolledSource) -> Self {
+        Self { source, failed_at: None }
+    }
+}
+
+impl Polled {
+    fn is_due(&self, now: Timestamp) -> bool {
+        match self.source.looked_at.max(self.failed_at) {
+            Some(at) if !self.source.pointer.polls => now.0 - at.0 >= RECONCILE_MINUTES * MINUTE,
+            Some(_) | None => self.source.disabled_at.is_none(),
         }
     }
 }
@@ -109,10 +129,20 @@ pub struct Polls {
     pub failed: usize,
 }
 
+impl Polls {
+    fn add(&mut self, one: Self) {
+        self.looked += one.looked;
+        self.started.extend(one.started);
+        self.disabled += one.disabled;
+        self.failed += one.failed;
+    }
+}
+
 /// What was found of a source.
-struct Found {
-    seen: BTreeMap<String, String>,
-    started: Vec<ExecutionId>,
+#[derive(Default)]
+pub(super) struct Found {
+    pub seen: BTreeMap<String, String>,
+    pub started: Vec<ExecutionId>,
 }
 
 impl Control {
@@ -127,19 +157,40 @@ impl Control {
             let query = Query { pk: self.place().polled(), prefix: String::new(), after, limit: 100, backward: false };
             let page = self.table().query(&query).await?;
             after = page.items.last().map(|(key, _)| key.sk.clone());
-            for (key, stored) in &page.items {
-                let source: PolledSource = decode(&stored.body, &key.sk)?;
-                if source.is_due(self.now())
-                    && let Err(error) = self.poll_source(heads, source, stored.revision, &mut polls).await
-                {
-                    tracing::warn!(%error, source = key.sk, "a source could not be looked at");
-                    polls.failed += 1;
-                }
+            let looks = page.items.into_iter().map(|(key, stored)| self.poll_stored(heads, key, stored));
+            // One that is silent keeps a place, not all who come after it.
+            let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+            while let Some(one) = looks.next().await {
+                polls.add(one);
             }
             if !page.more {
                 return Ok(polls);
             }
         }
+    }
+
+    async fn poll_stored(&self, heads: &dyn SourceHeads, key: Key, stored: Stored) -> Polls {
+        match self.poll_due(heads, &key, &stored).await {
+            Ok(polls) => polls,
+            Err(error) => {
+                tracing::warn!(%error, source = key.sk, "a source could not be looked at");
+                Polls { looked: 1, failed: 1, ..Polls::default() }
+            }
+        }
+    }
+
+    async fn poll_due(&self, heads: &dyn SourceHeads, key: &Key, stored: &Stored) -> Result<Polls, ControlError> {
+        let polled: Polled = decode(&stored.body, &key.sk)?;
+        let now = self.now();
+        if !polled.is_due(now) {
+            return Ok(Polls::default());
+        }
+        let polls = self.poll_source(heads, polled.source.clone(), stored.revision).await;
+        // A branch that webhooks tell of can wait for its next turn.
+        if polls.is_err() && !polled.source.pointer.polls {
+            self.put_polled(&Polled { failed_at: Some(now), ..polled }, stored.revision).await?;
+        }
+        polls
     }
 
     /// Has the branches of these repositories looked at in the next round, not only when their quarter of an hour is over.
@@ -152,7 +203,7 @@ impl Control {
                 // One that was never looked at is due.
                 if polled.looked_at.is_some() {
                     let due = PolledSource { looked_at: Some(Timestamp(0)), ..polled };
-                    self.put_polled(&due, stored.revision).await?;
+                    self.put_polled(&due.into(), stored.revision).await?;
                 }
             }
         }
@@ -176,36 +227,33 @@ impl Control {
         heads: &dyn SourceHeads,
         source: PolledSource,
         revision: u64,
-        polls: &mut Polls,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Polls, ControlError> {
         let now = self.now();
         if self.is_idle(&source, now).await? {
-            polls.disabled += 1;
-            return self.put_polled(&PolledSource { disabled_at: Some(now), ..source }, revision).await;
+            self.put_polled(&PolledSource { disabled_at: Some(now), ..source }.into(), revision).await?;
+            return Ok(Polls { disabled: 1, ..Polls::default() });
         }
-        polls.looked += 1;
         let found = match &source.resource {
             Resource::Object { bucket, key } => self.poll_object(heads, &source, bucket, key).await?,
             Resource::Repository { .. } | Resource::CodeCommit { .. } => self.poll_branches(heads, &source).await?,
-            Resource::Image { .. } => return Ok(()),
+            Resource::Image { .. } => Found { seen: source.seen.clone(), ..Found::default() },
         };
-        let started = !found.started.is_empty();
+        let is_started = !found.started.is_empty();
         let name = &source.pointer.pipeline.name;
-        polls.started.extend(found.started.into_iter().map(|id| (name.clone(), id)));
+        let started = found.started.into_iter().map(|id| (name.clone(), id)).collect();
         // A poll is written only where it brought something new: most do not.
-        let is_written = !source.pointer.polls || source.looked_at.is_none() || found.seen != source.seen;
-        if !is_written {
-            return Ok(());
+        if !source.pointer.polls || source.looked_at.is_none() || found.seen != source.seen {
+            let changed_at = if is_started { now } else { source.changed_at };
+            let next = PolledSource { looked_at: Some(now), changed_at, seen: found.seen, ..source };
+            self.put_polled(&next.into(), revision).await?;
         }
-        let changed_at = if started { now } else { source.changed_at };
-        let next = PolledSource { looked_at: Some(now), changed_at, seen: found.seen, ..source };
-        self.put_polled(&next, revision).await
+        Ok(Polls { looked: 1, started, ..Polls::default() })
     }
 
-    async fn put_polled(&self, source: &PolledSource, revision: u64) -> Result<(), ControlError> {
+    async fn put_polled(&self, polled: &Polled, revision: u64) -> Result<(), ControlError> {
         let condition = Condition::Revision(revision);
-        let key = self.polled_key(&source.pointer);
-        let put = Write::Put { key, revision: revision + 1, body: encode(source)?, condition };
+        let key = self.polled_key(&polled.source.pointer);
+        let put = Write::Put { key, revision: revision + 1, body: encode(polled)?, condition };
         match self.write(&[put]).await {
             // An update or a removal came between.
             Err(ControlError::Port(PortError::Conflict)) => Ok(()),
@@ -267,108 +315,11 @@ impl Control {
         Ok(found)
     }
 
-    async fn poll_branches(&self, heads: &dyn SourceHeads, source: &PolledSource) -> Result<Found, ControlError> {
-        let mut found = Found { seen: BTreeMap::new(), started: Vec::new() };
-        let watched = |heads: Vec<BranchHead>| {
-            heads.into_iter().filter(|head| source.is_watched(&head.branch)).take(MAX_BRANCHES).collect::<Vec<_>>()
-        };
-        let mut candidates = BTreeMap::new();
-        for head in watched(heads.branches(source, source.only()).await?) {
-            let (revision, known) = self.known_commit(source, &head.branch).await?;
-            found.seen.insert(head.branch.clone(), head.commit.id.clone());
-            // What was there at the first look starts nothing by itself; a branch that is new since then does.
-            let is_new = known.as_ref().map_or(source.looked_at.is_some(), |known| *known != head.commit.id);
-            if is_new {
-                candidates.insert(head.branch, (revision, known));
-            }
-        }
-        if candidates.is_empty() {
-            return Ok(found);
-        }
-        // Once more, now that it is known what was noted: a push that came between is not undone by what was seen before it.
-        for head in watched(heads.branches(source, source.only()).await?) {
-            let Some((revision, known)) = candidates.remove(&head.branch) else { continue };
-            found.seen.insert(head.branch.clone(), head.commit.id.clone());
-            if known.as_ref() == Some(&head.commit.id) {
-                continue;
-            }
-            let push = moved(&head.branch, known, &head.commit);
-            found.started.extend(self.begin_moved(source, push, revision).await?);
-        }
-        Ok(found)
-    }
-
-    /// The commit that a branch was last known to be at: what starts noted, else what an earlier look saw.
-    async fn known_commit(&self, source: &PolledSource, branch: &str) -> Result<(u64, Option<String>), ControlError> {
-        let place = ItemKey::SourceHead(source.pointer.action.clone(), format!("refs/heads/{branch}"));
-        let (revision, head) = self.noted(&source.pointer.pipeline, Some(&place)).await?;
-        // One that was deleted is new when it is there again.
-        let known = tip(&head).or_else(|| source.seen.get(branch).map(String::as_str));
-        let known = known.filter(|_| !is_gone(&head)).map(str::to_owned);
-        Ok((revision, known))
-    }
-
-    async fn begin_moved(
-        &self,
-        source: &PolledSource,
-        push: Push,
-        revision: u64,
-    ) -> Result<Option<ExecutionId>, ControlError> {
-        // A branch may make the same move again: what was noted before it is part of what names it.
-        let noted = revision.to_string();
-        let token = [crate::intake::push_token(&push, None), vec![&noted]].concat();
-        let token = trigger_token(&source.pointer.action, &token);
-        let (origin, trigger) = match &source.resource {
-            Resource::Repository { connection, name } => {
-                let Some(mut origin) = self.judge_moved(source, connection, name, push).await? else { return Ok(None) };
-                if source.pointer.kind == model::PipelineType::V1 {
-                    origin.trigger.clear();
-                }
-                (origin, repository_trigger(&source.pointer, connection))
-            }
-            Resource::CodeCommit { repository } => {
-                let change = ReferenceChange { repository: repository.clone(), push };
-                (change.origin(), self.polled_trigger(source))
-            }
-            Resource::Object { .. } | Resource::Image { .. } => return Ok(None),
-        };
-        let begin = Begin { origin: Some(origin), token, judged_at: Some(revision), ..Begin::default() };
-        self.begin_polled(source, begin, trigger).await
-    }
-
-    /// The origin of a move that no webhook told of, if it passes the trigger's filters.
-    async fn judge_moved(
-        &self,
-        source: &PolledSource,
-        connection: &str,
-        repository: &str,
-        push: Push,
-    ) -> Result<Option<Origin>, ControlError> {
-        let Looks::Git(watch) = &source.pointer.looks else { return Ok(None) };
-        let known = self.connection_by_arn(connection).await?;
-        let mut event = RepositoryEvent {
-            provider: known.as_ref().map(|known| known.provider.as_str()).unwrap_or_default().into(),
-            connection: connection.into(),
-            repository: repository.into(),
-            delivery: None,
-            change: RepositoryChange::Push(push),
-        };
-        let mut verdict = judge(watch, &event.change);
-        if let (Verdict::NeedsFiles, Some(port)) = (&verdict, &self.detection().files) {
-            let files = port.changed_files(known.as_ref(), &event).await?;
-            if let RepositoryChange::Push(push) = &mut event.change {
-                push.files = files;
-            }
-            verdict = judge(watch, &event.change);
-        }
-        Ok(matches!(verdict, Verdict::Starts(_)).then(|| event.origin()))
-    }
-
-    fn polled_trigger(&self, source: &PolledSource) -> TriggerDetail {
+    pub(super) fn polled_trigger(&self, source: &PolledSource) -> TriggerDetail {
         TriggerDetail { kind: TriggerType::PollForSourceChanges, detail: source.pointer.action.as_str().to_owned() }
     }
 
-    async fn begin_polled(
+    pub(super) async fn begin_polled(
         &self,
         source: &PolledSource,
         begin: Begin,
@@ -385,16 +336,5 @@ impl Control {
                 None
             }
         })
-    }
-}
-
-fn moved(branch: &str, before: Option<String>, commit: &Commit) -> Push {
-    Push {
-        git_ref: format!("refs/heads/{branch}"),
-        before,
-        after: Some(commit.id.clone()),
-        commit: Some(commit.clone()),
-        forced: false,
-        files: None,
     }
 }

@@ -126,6 +126,39 @@ async fn a_polled_branch() {
     assert_eq!(commits, ["b"]);
 }
 
+/// Fails whenever it is asked, and counts how often.
+struct Failing(AtomicUsize);
+
+#[async_trait::async_trait]
+impl SourceHeads for Failing {
+    async fn object(&self, _: &PolledSource) -> Result<Option<ObjectHead>, PortError> {
+        Err(PortError::Unavailable("the bucket".into()))
+    }
+
+    async fn branches(&self, _: &PolledSource, _: Option<&str>) -> Result<Vec<BranchHead>, PortError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(PortError::Unavailable("the git host".into()))
+    }
+}
+
+/// A repository that cannot be looked at waits for its next turn, and its first look that succeeds only looks.
+#[tokio::test]
+async fn a_look_that_fails_is_not_repeated_each_minute() {
+    let world = world();
+    let arn = world.github().await;
+    world.create(git_pipeline("p", &arn, None)).await;
+    let failing = Failing(AtomicUsize::new(0));
+    for _ in 0..20 {
+        world.pass_minutes(1);
+        world.control.poll_sources(&failing).await.unwrap();
+    }
+    assert_eq!(failing.0.load(Ordering::SeqCst), 2, "once a quarter of an hour");
+    world.heads.put_branches(vec![heads(&[("main", "a")])]);
+    assert_eq!(world.reconcile().await, 0, "the first look only looks");
+    world.heads.put_branches(vec![heads(&[("main", "b")])]);
+    assert_eq!((world.poll().await, world.reconcile().await), (0, 1));
+}
+
 /// A branch that is set back and pushed again makes the same move twice.
 #[tokio::test]
 async fn a_polled_branch_that_goes_back_and_forth() {

@@ -9,6 +9,7 @@ mod faults;
 mod frozen;
 mod machine;
 mod measuring;
+mod patience;
 mod policies;
 mod samples;
 mod serve_api;
