@@ -78,6 +78,25 @@ pub struct Received {
     pub passed: Vec<(PipelineName, String)>,
 }
 
+/// What a change has brought so far: a pipeline that cannot be started now does not keep others.
+#[derive(Default)]
+struct Receiving {
+    received: Received,
+    failure: Option<ControlError>,
+}
+
+impl Receiving {
+    fn fail(&mut self, pointer: &Pointer, error: ControlError) {
+        tracing::warn!(pipeline = %pointer.pipeline.name, action = %pointer.action, %error, "a change could not be judged");
+        self.failure.get_or_insert(error);
+    }
+
+    /// What it brought, or why it is to be told again.
+    fn whole(self) -> Result<Received, ControlError> {
+        self.failure.map_or(Ok(self.received), Err)
+    }
+}
+
 impl Received {
     pub(crate) fn note(&mut self, pipeline: &PipelineName, begun: Begun) {
         match begun {
@@ -88,6 +107,13 @@ impl Received {
                 self.passed.push((pipeline.clone(), why));
             }
         }
+    }
+
+    /// What another change brought.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.started.extend(other.started);
+        self.repeated += other.repeated;
+        self.passed.extend(other.passed);
     }
 
     fn pass(&mut self, pointer: &Pointer, why: impl Into<String>) {
@@ -102,7 +128,8 @@ impl Control {
     /// told. Reads one partition of pointers and no declaration.
     ///
     /// # Errors
-    /// A port failed: the change is to be told again; what was started already is not started twice.
+    /// A port failed for some pipeline, and the others were started: the change is to be told again, and what was started
+    /// already is not started twice.
     pub async fn receive(&self, event: &SourceEvent, told: &Told) -> Result<Received, ControlError> {
         match event {
             SourceEvent::Repository(event) => self.receive_repository(event).await,
@@ -152,12 +179,12 @@ impl Control {
         token: Option<Vec<&str>>,
         is_watched: impl Fn(&Pointer) -> bool,
     ) -> Result<Received, ControlError> {
-        let mut received = Received::default();
+        let mut receiving = Receiving::default();
         let detail = if told.detail.starts_with("arn:") { None } else { self.rule_arn(resource) };
         let detail = detail.unwrap_or_else(|| told.detail.clone());
         for pointer in self.pointers(resource).await? {
             if !is_watched(&pointer) {
-                received.pass(&pointer, "it is not the configured branch");
+                receiving.received.pass(&pointer, "it is not the configured branch");
                 continue;
             }
             let origin = Origin { action: Some(pointer.action.clone()), ..origin.clone() };
@@ -165,10 +192,12 @@ impl Control {
             let token = trigger_token(&pointer.action, token.as_ref().unwrap_or(&delivery));
             let trigger = TriggerDetail { kind: TriggerType::CloudWatchEvent, detail: detail.clone() };
             let begin = Begin { origin: Some(origin), trigger, token, ..Begin::default() };
-            let begun = self.begin(&pointer.pipeline, begin).await?;
-            received.note(&pointer.pipeline.name, begun);
+            match self.begin(&pointer.pipeline, begin).await {
+                Ok(begun) => receiving.received.note(&pointer.pipeline.name, begun),
+                Err(error) => receiving.fail(&pointer, error),
+            }
         }
-        Ok(received)
+        receiving.whole()
     }
 
     /// A push or pull request, by webhook or as an event.
@@ -180,21 +209,33 @@ impl Control {
         if !arns.contains(&event.connection) {
             arns.push(event.connection.clone());
         }
-        let mut received = Received::default();
+        let mut receiving = Receiving::default();
         let mut asked = Asked::new(self, connection.as_ref(), event);
         for arn in arns {
             let resource = Resource::Repository { connection: arn.clone(), name: event.repository.clone() };
             for pointer in self.pointers(&resource).await? {
-                let Some(begin) = asked.matched(&pointer, &mut received).await? else {
-                    self.note_passing(&pointer, event).await?;
-                    continue;
-                };
-                let begin = Begin { trigger: repository_trigger(&pointer, &arn), ..begin };
-                let begun = self.begin(&pointer.pipeline, begin).await?;
-                received.note(&pointer.pipeline.name, begun);
+                if let Err(error) = self.receive_one(&pointer, &arn, &mut asked, &mut receiving.received).await {
+                    receiving.fail(&pointer, error);
+                }
             }
         }
-        Ok(received)
+        receiving.whole()
+    }
+
+    async fn receive_one(
+        &self,
+        pointer: &Pointer,
+        connection: &str,
+        asked: &mut Asked<'_>,
+        received: &mut Received,
+    ) -> Result<(), ControlError> {
+        let Some(begin) = asked.matched(pointer, received).await? else {
+            return self.note_passing(pointer, &asked.event).await;
+        };
+        let begin = Begin { trigger: repository_trigger(pointer, connection), ..begin };
+        let begun = self.begin(&pointer.pipeline, begin).await?;
+        received.note(&pointer.pipeline.name, begun);
+        Ok(())
     }
 
     /// A push that does not start a source action.

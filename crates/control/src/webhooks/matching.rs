@@ -25,12 +25,14 @@ impl Control {
             let stored: StoredDelivery = decode(&stored.body, "a webhook delivery")?;
             match stored.content {
                 Content::Changes(events) => {
+                    let mut failure = None;
                     for event in &events {
-                        let some = self.receive_repository(event).await?;
-                        received.started.extend(some.started);
-                        received.repeated += some.repeated;
-                        received.passed.extend(some.passed);
+                        match self.receive_repository(event).await {
+                            Ok(some) => received.add(some),
+                            Err(error) => failure = failure.or(Some(error)),
+                        }
                     }
+                    failure.map_or(Ok(()), Err)?;
                 }
                 Content::Filtered { webhook, selected, push } => {
                     received = self.match_webhook(&webhook, delivery, &selected, push.as_deref()).await?;

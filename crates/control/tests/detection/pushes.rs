@@ -1,6 +1,10 @@
 //! Pushes and pull requests: once each, in whatever order they come, and with exactly their commit.
 
-use engine::triggers::{Commit, PullRequest, PullRequestEvent, RepositoryChange};
+use control::ControlError;
+use control::connections::Connection;
+use control::intake::{ChangedFiles, SourceEvent, Told};
+use control::ports::PortError;
+use engine::triggers::{Commit, PullRequest, PullRequestEvent, RepositoryChange, RepositoryEvent};
 use model::{ExecutionStatus, TriggerType};
 use serde_json::json;
 
@@ -147,6 +151,50 @@ async fn file_paths_ask_the_provider_where_the_event_does_not_say() {
         let said = world.pushed(&arn, "b..c", "2").await;
         assert_eq!(said.started.len(), 0);
     }
+}
+
+/// A git host that cannot say which files changed.
+struct NoFiles;
+
+#[async_trait::async_trait]
+impl ChangedFiles for NoFiles {
+    async fn changed_files(
+        &self,
+        _: Option<&Connection>,
+        _: &RepositoryEvent,
+    ) -> Result<Option<Vec<String>>, PortError> {
+        Err(PortError::Unavailable("the git host".into()))
+    }
+}
+
+/// It is told again, and then starts what it could not be judged for.
+#[tokio::test]
+async fn a_pipeline_whose_files_cannot_be_asked_for_keeps_no_other() {
+    let filters =
+        json!({ "push": [{ "branches": { "includes": ["main"] }, "filePaths": { "includes": ["doc/**"] } }] });
+    let mut world = world_with(Some(vec!["doc/a.md"]), 300);
+    let arn = world.github().await;
+    for name in ["a", "b"] {
+        world.create(git_pipeline(name, &arn, Some(filters.clone()))).await;
+    }
+    world.create(git_pipeline("p", &arn, None)).await;
+    let mut unknown = push("refs/heads/main", "a..b");
+    unknown.files = None;
+    let well = world.control.clone();
+    world.control = well.clone().with_files(std::sync::Arc::new(NoFiles));
+    let event = RepositoryEvent {
+        provider: "GitHub".into(),
+        connection: arn.clone(),
+        repository: "owner/repo".into(),
+        delivery: Some("1".into()),
+        change: RepositoryChange::Push(unknown.clone()),
+    };
+    let failed = world.control.receive(&SourceEvent::Repository(event), &Told::default()).await;
+    assert!(matches!(failed, Err(ControlError::Port(PortError::Unavailable(_)))), "{failed:?}");
+    assert_eq!(world.executions().await.len(), 1);
+    world.control = well;
+    let again = world.tell(&arn, RepositoryChange::Push(unknown), "1").await;
+    assert_eq!((again.started.len(), again.repeated), (2, 1), "{again:?}");
 }
 
 #[tokio::test]

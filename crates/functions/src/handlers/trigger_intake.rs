@@ -47,8 +47,10 @@ impl TriggerIntake {
         let Task::Webhook(delivery) = &row.task else {
             return Err(FunctionError::InvalidEvent("the row is none of a webhook".into()));
         };
-        let received = self.sender.control.match_delivery(&row, delivery).await?;
+        let received = self.sender.control.match_delivery(&row, delivery).await;
+        // What was started goes on, whatever keeps others from it.
         self.sender.flush().await?;
+        let received = received?;
         self.measure(&received, Some(row.due.0));
         Ok(told(&received))
     }
@@ -66,7 +68,10 @@ impl TriggerIntake {
         let answer = match incoming {
             Incoming::Nothing => json!({ "ignored": "nothing that starts anything" }),
             Incoming::Change(change, by) => {
-                let received = control.receive(&change, &delivered(by)).await?;
+                let received = control.receive(&change, &delivered(by)).await;
+                // What was started goes on, whatever keeps others from it.
+                self.sender.flush().await?;
+                let received = received?;
                 self.measure(&received, event["time"].as_str().and_then(millis));
                 told(&received)
             }
