@@ -17,7 +17,7 @@ use crate::stored::{decode, encode};
 
 mod sweep;
 
-pub use sweep::Swept;
+pub use sweep::{Redriven, Swept};
 
 /// The detail type of hand-offs: a row's place, never what it says.
 pub const WORK_ROW: &str = "Penstock Work Row";

@@ -18,7 +18,7 @@ pub struct Swept {
     pub parked: usize,
     /// Rows that could not be read or sent.
     pub failed: usize,
-    /// How long the oldest was overdue, in milliseconds.
+    /// How long the oldest has been left, in milliseconds: a publication, or a row that was sent again already.
     pub oldest_millis: u64,
 }
 
@@ -26,7 +26,33 @@ impl Swept {
     fn saw(&mut self, due: Timestamp, now: Timestamp) {
         self.oldest_millis = self.oldest_millis.max(now.millis_since(due));
     }
+
+    /// A row that was sent again already, whether or not its next turn has come. Each time it was due so much later:
+    /// that is when it was first, but for the minutes in which it waited for a sweep.
+    fn saw_row(&mut self, row: &WorkRow, now: Timestamp) {
+        if row.tries > 0 {
+            let waited: i64 = (0..row.tries).map(wait_millis).sum();
+            self.saw(row.due.plus_millis(-waited), now);
+        }
+    }
 }
+
+/// How long a row waits to be sent again that was sent so often.
+fn wait_millis(tries: u32) -> i64 {
+    30_000 << tries.min(7)
+}
+
+/// What was put back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Redriven {
+    /// Rows put back.
+    pub rows: usize,
+    /// Whether some are left, for another time.
+    pub more: bool,
+}
+
+/// For how long rows are put back, in milliseconds: the function that does it has five minutes.
+const REDRIVE_MILLIS: u64 = 120_000;
 
 impl Sender {
     /// Sends every row that is overdue, later and later, and parks those that nobody consumes.
@@ -36,14 +62,20 @@ impl Sender {
         for shard in 0..ROW_SHARDS {
             let place = self.control.place().clone();
             let left = now.plus_millis(-GRACE_MILLIS);
-            for (key, body) in self.overdue(&place.work(shard), left).await? {
+            for (key, body) in self.rows(&place.work(shard)).await? {
+                if !is_due_before(&key, left) {
+                    // One that cannot be read has its turn.
+                    let _ = decode(&body, &key.sk).map(|row: WorkRow| swept.saw_row(&row, now));
+                    continue;
+                }
                 // One row that cannot be read or sent must not keep the others.
                 if let Err(error) = self.sweep_row(&key, &body, now, &mut swept).await {
                     tracing::error!(%error, row = key.sk, "a work row could not be sent again");
                     swept.failed += 1;
                 }
             }
-            for (key, body) in self.overdue(&place.publications(shard), left).await? {
+            let publications = self.rows(&place.publications(shard)).await?;
+            for (key, body) in publications.into_iter().take_while(|(key, _)| is_due_before(key, left)) {
                 if let Err(error) = self.sweep_publication(&key, &body, now, &mut swept).await {
                     tracing::error!(%error, row = key.sk, "a publication could not be sent again");
                     swept.failed += 1;
@@ -67,22 +99,19 @@ impl Sender {
         Ok(())
     }
 
-    /// Rows of a partition that were due before `now`.
-    async fn overdue(&self, pk: &str, now: Timestamp) -> Result<Vec<(Key, bytes::Bytes)>, ControlError> {
-        let before = format!("{:016x}", now.0.max(0));
+    /// The first rows of a partition, by when they are due.
+    async fn rows(&self, pk: &str) -> Result<Vec<(Key, bytes::Bytes)>, ControlError> {
         let query = Query { pk: pk.to_owned(), prefix: String::new(), after: None, limit: 100, backward: false };
         let page = self.control.table().query(&query).await?;
-        let due = page.items.into_iter().take_while(|(key, _)| key.sk < before);
-        Ok(due.map(|(key, stored)| (key, stored.body)).collect())
+        Ok(page.items.into_iter().map(|(key, stored)| (key, stored.body)).collect())
     }
 
     async fn sweep_row(&self, key: &Key, body: &[u8], now: Timestamp, swept: &mut Swept) -> Result<(), ControlError> {
         let row: WorkRow = decode(body, &key.sk)?;
-        swept.saw(row.due, now);
+        swept.saw_row(&row, now);
         let place = self.control.place();
         let parked = row.tries >= MAX_TRIES;
-        let wait = 30_000_i64.saturating_mul(1 << row.tries.min(7));
-        let next = WorkRow { due: now.plus_millis(wait), tries: row.tries + 1, ..row };
+        let next = WorkRow { due: now.plus_millis(wait_millis(row.tries)), tries: row.tries + 1, ..row };
         let moved = if parked { Key { pk: place.parked(), sk: key.sk.clone() } } else { next.key(place) };
         let writes = [
             Write::Delete { key: key.clone(), condition: Condition::Present },
@@ -104,19 +133,37 @@ impl Sender {
         }
     }
 
-    /// Puts parked rows back, due now: after what kept them from being consumed was mended.
-    pub async fn redrive(&self) -> Result<usize, ControlError> {
-        let place = self.control.place();
-        let query = Query { pk: place.parked(), prefix: String::new(), after: None, limit: 100, backward: false };
-        let page = self.control.table().query(&query).await?;
-        let count = page.items.len();
-        for (key, stored) in page.items {
-            let row: WorkRow = decode(&stored.body, &key.sk)?;
-            let row = WorkRow { due: self.control.now(), tries: 0, ..row };
-            let writes = [delete(key), self.control.put_row(&row)?];
-            self.transact(&writes).await?;
-            self.send(&[row], &[]).await?;
+    /// Puts parked rows back, due now: after what kept them from being consumed was mended. All of them, unless there are
+    /// more than there is time for.
+    pub async fn redrive(&self) -> Result<Redriven, ControlError> {
+        let pk = self.control.place().parked();
+        let mut redriven = Redriven { rows: 0, more: true };
+        let (began, mut after) = (self.control.now(), None);
+        while redriven.more && self.control.now().millis_since(began) < REDRIVE_MILLIS {
+            let query = Query { pk: pk.clone(), prefix: String::new(), after, limit: 100, backward: false };
+            let page = self.control.table().query(&query).await?;
+            after = page.items.last().map(|(key, _)| key.sk.clone());
+            redriven.more = page.more;
+            let mut rows = Vec::new();
+            for (key, stored) in page.items {
+                match decode::<WorkRow>(&stored.body, &key.sk) {
+                    Ok(row) => rows.push(self.put_back(key, row).await?),
+                    Err(error) => tracing::error!(%error, row = key.sk, "a parked row cannot be read; it stays"),
+                }
+            }
+            redriven.rows += rows.len();
+            self.send(&rows, &[]).await?;
         }
-        Ok(count)
+        Ok(redriven)
     }
+
+    async fn put_back(&self, key: Key, row: WorkRow) -> Result<WorkRow, ControlError> {
+        let row = WorkRow { due: self.control.now(), tries: 0, ..row };
+        self.transact(&[delete(key), self.control.put_row(&row)?]).await?;
+        Ok(row)
+    }
+}
+
+fn is_due_before(key: &Key, time: Timestamp) -> bool {
+    key.sk < format!("{:016x}", time.0.max(0))
 }

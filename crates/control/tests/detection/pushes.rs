@@ -177,7 +177,10 @@ async fn a_pipeline_whose_files_cannot_be_asked_for_keeps_no_other() {
     for name in ["a", "b"] {
         world.create(git_pipeline(name, &arn, Some(filters.clone()))).await;
     }
-    world.create(git_pipeline("p", &arn, None)).await;
+    // Pipelines are gone through by their ids: some come after those.
+    for name in ["c", "d", "e", "f", "g", "p"] {
+        world.create(git_pipeline(name, &arn, None)).await;
+    }
     let mut unknown = push("refs/heads/main", "a..b");
     unknown.files = None;
     let well = world.control.clone();
@@ -194,7 +197,7 @@ async fn a_pipeline_whose_files_cannot_be_asked_for_keeps_no_other() {
     assert_eq!(world.executions().await.len(), 1);
     world.control = well;
     let again = world.tell(&arn, RepositoryChange::Push(unknown), "1").await;
-    assert_eq!((again.started.len(), again.repeated), (2, 1), "{again:?}");
+    assert_eq!((again.started.len(), again.repeated), (2, 6), "{again:?}");
 }
 
 #[tokio::test]

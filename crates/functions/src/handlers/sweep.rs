@@ -59,7 +59,8 @@ impl Sweep {
 impl Handler for Sweep {
     async fn handle(&self, event: Value, _: &Invocation) -> Result<Value, FunctionError> {
         if event["redrive"] == true {
-            return Ok(json!({ "redriven": self.sender.redrive().await? }));
+            let redriven = self.sender.redrive().await?;
+            return Ok(json!({ "redriven": redriven.rows, "more": redriven.more }));
         }
         let swept = self.sender.sweep().await?;
         self.reconcile().await?;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use control::ports::{Clock, Condition, Key, Table, Write};
+use control::rows::{PipelineRef, Task, WorkRow};
+use control::stored::encode;
 use functions::{Handler, Invocation};
 use model::ExecutionStatus;
 use serde_json::{Value, json};
@@ -215,4 +218,52 @@ async fn a_row_that_nobody_consumes_is_parked_and_comes_back_by_hand() {
     assert_eq!(answer["redriven"], 1);
     cloud.settle().await;
     assert_eq!(cloud.status("shop", id).await, ExecutionStatus::Succeeded);
+}
+
+/// The age rises from one sweep to the next while nothing gets through, also between the turns of a row that is sent later
+/// and later; a deadline that is not reached has no age.
+#[tokio::test]
+async fn the_age_of_what_is_left_rises_until_it_gets_through() {
+    let cloud = Cloud::new(17, Weather::default());
+    cloud.create(&declaration(&[action("One-now", 1)])).await;
+    cloud.lose_handoffs(true);
+    cloud.start("shop").await;
+    cloud.deliver().await;
+    let sweep = async || {
+        cloud.clock.advance_millis(60_000);
+        let answer = cloud.sweep().handle(json!({}), &Invocation::default()).await.expect("swept");
+        answer["oldestMillis"].as_u64().expect("a number")
+    };
+    assert_eq!(sweep().await, 0, "it is sent again for the first time");
+    let mut ages = vec![0];
+    for _ in 0..15 {
+        ages.push(sweep().await);
+    }
+    assert!(ages.is_sorted(), "{ages:?}");
+    assert!(ages.iter().filter(|age| **age > 300_000).count() >= 8, "{ages:?}");
+    cloud.lose_handoffs(false);
+    cloud.settle().await;
+    assert_eq!(sweep().await, 0);
+}
+
+#[tokio::test]
+async fn all_parked_rows_come_back_by_hand() {
+    let cloud = Cloud::new(18, Weather::default());
+    let place = cloud.sender().control.place().clone();
+    for n in 0..250 {
+        let row = WorkRow {
+            id: format!("00000000-0000-0000-0000-{n:012}").parse().expect("an id"),
+            region: place.region.clone(),
+            pipeline: PipelineRef::none(),
+            due: cloud.clock.now(),
+            task: Task::Clean,
+            tries: 11,
+        };
+        let key = Key { pk: place.parked(), sk: row.key(&place).sk };
+        let put = Write::Put { key, revision: 1, body: encode(&row).expect("JSON"), condition: Condition::Absent };
+        cloud.table.transact(&row.id.to_string(), &[put]).await.expect("written");
+    }
+    let answer = cloud.sweep().handle(json!({ "redrive": true }), &Invocation::default()).await.expect("redriven");
+    assert_eq!(answer, json!({ "redriven": 250, "more": false }));
+    assert!(!cloud.table.items().iter().any(|(key, _)| key.pk == place.parked()));
 }
