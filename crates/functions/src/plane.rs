@@ -44,12 +44,12 @@ fn detection(environment: &Environment, config: &SdkConfig) -> Detection {
     let stack = environment.get(names::STACK);
     let rules = environment.find(names::TRIGGER_INTAKE).map(|target| Rules {
         port: Arc::new(EventBridgeRules::from_config(config, target, environment.find(names::DEAD_LETTERS))),
-        stack: stack.into(),
         quota: DEFAULT_RULE_QUOTA,
         artifact_buckets: environment.find(names::ARTIFACT_BUCKET).map(str::to_owned).into_iter().collect(),
     });
     let url = environment.find(names::WEBHOOK_URL).map(|url| url.trim_end_matches('/').to_owned());
     Detection {
+        stack: Some(stack.into()),
         rules,
         vault: Some(Arc::new(SecretsManagerVault::from_config(config, stack))),
         files: None,

@@ -123,13 +123,14 @@ impl Control {
         changed.left = old.difference(&new).cloned().collect();
         let mut fresh = 0;
         for resource in new.difference(&old) {
-            let rule = self.rule(rules, resource);
+            let rule = self.rule(resource);
             let key = Key { pk: self.place().rules(), sk: rule.name.clone() };
             let known = self.table().get(&key).await?;
             fresh += usize::from(known.is_none());
             let revision = known.map_or(0, |stored| stored.revision);
             let condition = if revision == 0 { Condition::Absent } else { Condition::Revision(revision) };
-            let item = RuleItem { resource: resource.clone(), state: RuleState::Active };
+            // Reconciliation notes what it is made of once that is sure.
+            let item = RuleItem { resource: resource.clone(), state: RuleState::Active, made_of: None };
             changed.writes.push(Write::Put { key, revision: revision + 1, body: encode(&item)?, condition });
             changed.made.push(rule);
         }

@@ -25,6 +25,8 @@ pub use rules::{Reconciled, Rule, RuleItem, RuleState, SourceRules};
 /// What change detection needs of a host, beside the ports of every use case.
 #[derive(Clone, Default)]
 pub struct Detection {
+    /// The stack's name, where rules bring changes of sources here: they are called `penstock-<stack>-<hash>`.
+    pub stack: Option<String>,
     /// Rules that bring a source's changes here, where the host has such.
     pub rules: Option<Rules>,
     /// Where secrets of connections and webhooks lie.
@@ -40,8 +42,6 @@ pub struct Detection {
 pub struct Rules {
     /// Makes and removes them.
     pub port: Arc<dyn SourceRules>,
-    /// The stack's name: rules are called `penstock-<stack>-<hash>`.
-    pub stack: String,
     /// The most rules of a bus.
     pub quota: usize,
     /// Buckets of artifacts beside those that pipelines declare: they must not notify.

@@ -24,6 +24,12 @@ pub struct Rule {
     pub description: String,
 }
 
+impl Rule {
+    fn made_of(&self) -> String {
+        hex(&Sha256::digest(self.pattern.to_string())[..8])
+    }
+}
+
 /// Makes and removes rules.
 #[async_trait]
 pub trait SourceRules: Send + Sync {
@@ -53,6 +59,9 @@ pub struct RuleItem {
     pub resource: Resource,
     /// Whether it is wanted.
     pub state: RuleState,
+    /// A hash of the pattern that it was made with, as far as is known.
+    #[serde(default)]
+    pub made_of: Option<String>,
 }
 
 /// What a reconciliation did.
@@ -62,12 +71,30 @@ pub struct Reconciled {
     pub made: usize,
     /// Rules removed that nobody used.
     pub removed: usize,
+    /// Rules that could not be made or removed; they are tried again.
+    pub failed: usize,
 }
 
-/// The digits of a name's hash.
+impl Reconciled {
+    fn add(&mut self, one: Self) {
+        self.made += one.made;
+        self.removed += one.removed;
+        self.failed += one.failed;
+    }
+
+    fn fail(&mut self, rule: &str, error: &ControlError) {
+        tracing::error!(%error, rule, "a rule could not be brought in order; it is tried again");
+        self.failed += 1;
+    }
+}
+
+/// The most characters of a rule's name.
+const MAX_NAME: usize = 64;
+/// The digits of a name's hash, where the stack's name leaves room for them; eight at least.
 const HASH_DIGITS: usize = 20;
-/// The most of a stack's name in a rule's, which has at most 64 characters.
-const MAX_STACK: usize = 32;
+/// The most of a stack's name: those of its functions have room for no more. Its roles and the permission to invoke the
+/// trigger intake name it in full.
+const MAX_STACK: usize = 46;
 
 impl Resource {
     /// Whether a rule brings its changes: those of connections come by webhook.
@@ -79,7 +106,7 @@ impl Resource {
     }
 
     /// The event pattern of its changes (`events_samples.json`, `_inbound_rules`).
-    fn pattern(&self, region: &str, account: &str) -> Value {
+    fn pattern(&self) -> Value {
         match self {
             Self::Repository { .. } => Value::Null,
             Self::Object { bucket, key } => json!({
@@ -96,8 +123,8 @@ impl Resource {
             Self::CodeCommit { repository } => json!({
                 "source": ["aws.codecommit"],
                 "detail-type": ["CodeCommit Repository State Change"],
-                "resources": [format!("arn:aws:codecommit:{region}:{account}:{repository}")],
-                "detail": { "event": ["referenceCreated", "referenceUpdated", "referenceDeleted"],
+                // By name: events of other regions and accounts may be forwarded here.
+                "detail": { "repositoryName": [repository], "event": ["referenceCreated", "referenceUpdated", "referenceDeleted"],
                             "referenceType": ["branch"] }
             }),
             Self::Image { repository, tag } => json!({
@@ -121,31 +148,38 @@ impl Resource {
 
 impl Control {
     /// The rule of a resource.
-    pub(super) fn rule(&self, rules: &Rules, resource: &Resource) -> Rule {
+    pub(super) fn rule(&self, resource: &Resource) -> Rule {
         let place = self.place();
-        let digest = Sha256::digest(format!("{}#{}", place.region, resource.text()));
-        let hash = hex(&digest[..HASH_DIGITS / 2]);
+        let prefix = self.rule_prefix();
+        let digest = hex(&Sha256::digest(format!("{}#{}", place.region, resource.text())));
+        let hash = digest.get(..hash_digits(&prefix)).unwrap_or_default();
         // A description has at most 512 characters.
         let description: String = format!("Penstock: {}", resource.description()).chars().take(500).collect();
-        Rule {
-            name: format!("{}{hash}", prefix(rules)),
-            pattern: resource.pattern(&place.region, &place.account),
-            description,
-        }
+        Rule { name: format!("{prefix}{hash}"), pattern: resource.pattern(), description }
     }
 
-    /// The ARN of a resource's rule, where this host makes rules: its events do not name it.
+    fn rule_prefix(&self) -> String {
+        let stack = self.detection().stack.as_deref().unwrap_or_default();
+        let stack: String =
+            stack.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(MAX_STACK).collect();
+        format!("penstock-{stack}-")
+    }
+
+    /// The ARN of a resource's rule, where rules bring changes: its events do not name it.
     pub(crate) fn rule_arn(&self, resource: &Resource) -> Option<String> {
-        let rule = self.rule(self.detection().rules.as_ref()?, resource);
+        self.detection().stack.as_ref().filter(|_| resource.has_rule())?;
+        let rule = self.rule(resource);
         let place = self.place();
         Some(format!("arn:aws:events:{}:{}:rule/{}", place.region, place.account, rule.name))
     }
 
     /// The rules that a pipeline of these source resources needs.
     pub fn rules_for(&self, resources: &[Resource]) -> Vec<Rule> {
-        let Some(rules) = &self.detection().rules else { return Vec::new() };
+        if self.detection().rules.is_none() {
+            return Vec::new();
+        }
         let distinct: BTreeSet<_> = resources.iter().filter(|resource| resource.has_rule()).collect();
-        distinct.into_iter().map(|resource| self.rule(rules, resource)).collect()
+        distinct.into_iter().map(|resource| self.rule(resource)).collect()
     }
 
     /// Refuses rules beyond the quota.
@@ -184,7 +218,7 @@ impl Control {
     /// stays, or is made again.
     pub(super) async fn release_rule(&self, resource: &Resource) -> Result<bool, ControlError> {
         let Some(rules) = &self.detection().rules else { return Ok(false) };
-        let rule = self.rule(rules, resource);
+        let rule = self.rule(resource);
         let key = Key { pk: self.place().rules(), sk: rule.name.clone() };
         let Some(stored) = self.table().get(&key).await? else { return Ok(false) };
         let item: RuleItem = decode(&stored.body, &key.sk)?;
@@ -213,37 +247,92 @@ impl Control {
         }
     }
 
-    /// Brings rules and items together: makes what is missing, removes what nobody uses. For the sweep.
+    /// Brings rules and items together: makes what is missing or was made by an older Penstock, removes what nobody uses.
+    /// One rule that cannot be made or removed does not keep others. For the sweep.
     pub async fn reconcile_rules(&self) -> Result<Reconciled, ControlError> {
         let mut reconciled = Reconciled::default();
         let Some(rules) = &self.detection().rules else { return Ok(reconciled) };
         // Rules first: an item is always written before its rule is made.
-        let there: BTreeSet<String> = rules.port.list(&prefix(rules)).await?.into_iter().collect();
+        let prefix = self.rule_prefix();
+        let there: BTreeSet<String> = rules.port.list(&prefix).await?.into_iter().collect();
         let items = self.rule_items().await?;
-        for (key, _, item) in &items {
-            if item.state == RuleState::Removing || self.pointers(&item.resource).await?.is_empty() {
-                reconciled.removed += usize::from(self.release_rule(&item.resource).await?);
-            } else if !there.contains(&key.sk) {
-                rules.port.ensure(&self.rule(rules, &item.resource)).await?;
-                reconciled.made += 1;
+        for (key, revision, item) in &items {
+            let is_there = there.contains(&key.sk);
+            match self.reconcile_rule(rules, key, *revision, item, is_there).await {
+                Ok(one) => reconciled.add(one),
+                Err(error) => reconciled.fail(&key.sk, &error),
             }
         }
         let known: BTreeSet<&String> = items.iter().map(|(key, ..)| &key.sk).collect();
         // Another stack's name may begin with ours: its rules are its own.
         let is_ours = |name: &String| {
-            let hash = name.strip_prefix(&prefix(rules)).unwrap_or_default();
-            hash.len() == HASH_DIGITS && hash.bytes().all(|b| b.is_ascii_hexdigit())
+            let hash = name.strip_prefix(&prefix).unwrap_or_default();
+            hash.len() == hash_digits(&prefix) && hash.bytes().all(|b| b.is_ascii_hexdigit())
         };
         for orphan in there.iter().filter(|name| is_ours(name) && !known.contains(name)) {
-            rules.port.remove(orphan).await?;
-            reconciled.removed += 1;
+            match rules.port.remove(orphan).await {
+                Ok(()) => reconciled.removed += 1,
+                Err(error) => reconciled.fail(orphan, &error.into()),
+            }
         }
         Ok(reconciled)
     }
+
+    async fn reconcile_rule(
+        &self,
+        rules: &Rules,
+        key: &Key,
+        revision: u64,
+        item: &RuleItem,
+        is_there: bool,
+    ) -> Result<Reconciled, ControlError> {
+        let rule = self.rule(&item.resource);
+        if key.sk != rule.name {
+            return self.rename_rule(rules, key, item, &rule).await;
+        }
+        if item.state == RuleState::Removing || self.pointers(&item.resource).await?.is_empty() {
+            let removed = usize::from(self.release_rule(&item.resource).await?);
+            return Ok(Reconciled { removed, ..Reconciled::default() });
+        }
+        let made = rule.made_of();
+        if is_there && item.made_of.as_ref() == Some(&made) {
+            return Ok(Reconciled::default());
+        }
+        rules.port.ensure(&rule).await?;
+        if item.made_of.as_ref() != Some(&made) {
+            let body = encode(&RuleItem { made_of: Some(made), ..item.clone() })?;
+            let condition = Condition::Revision(revision);
+            match self.write(&[Write::Put { key: key.clone(), revision: revision + 1, body, condition }]).await {
+                // Somebody uses it or leaves it meanwhile.
+                Err(ControlError::Port(PortError::Conflict)) => {}
+                written => written?,
+            }
+        }
+        Ok(Reconciled { made: usize::from(!is_there), ..Reconciled::default() })
+    }
+
+    /// A rule that an older Penstock named otherwise: the new one is made before the old one goes.
+    async fn rename_rule(
+        &self,
+        rules: &Rules,
+        old: &Key,
+        item: &RuleItem,
+        rule: &Rule,
+    ) -> Result<Reconciled, ControlError> {
+        let key = Key { pk: old.pk.clone(), sk: rule.name.clone() };
+        let body = encode(item)?;
+        match self.write(&[Write::Put { key, revision: 1, body, condition: Condition::Absent }]).await {
+            Err(ControlError::Port(PortError::Conflict)) => {}
+            written => written?,
+        }
+        rules.port.ensure(rule).await?;
+        rules.port.remove(&old.sk).await?;
+        self.write(&[Write::Delete { key: old.clone(), condition: Condition::Always }]).await?;
+        Ok(Reconciled { made: 1, removed: 1, ..Reconciled::default() })
+    }
 }
 
-fn prefix(rules: &Rules) -> String {
-    let stack: String =
-        rules.stack.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(MAX_STACK).collect();
-    format!("penstock-{stack}-")
+/// So many digits of the hash follow this.
+fn hash_digits(prefix: &str) -> usize {
+    MAX_NAME.saturating_sub(prefix.len()).min(HASH_DIGITS)
 }

@@ -1,6 +1,7 @@
 //! Events as EventBridge brings them.
 
 use control::intake::{EnvelopeError, Incoming, Told, read};
+use control::sources::Detection;
 use model::{ExecutionStatus, SourceRevisionType, TriggerType};
 use serde_json::{Value, json};
 
@@ -38,6 +39,20 @@ async fn an_object_starts_its_pipeline_with_its_version() {
     let mut other = object("v3", "0C");
     other["detail"]["object"]["key"] = json!("other.zip");
     assert_eq!(world.event(other).await, Default::default());
+}
+
+/// An event names its source, not the rule that brought it; whoever takes it in makes no rules, and knows the stack.
+#[tokio::test]
+async fn an_execution_names_the_rule_that_brought_its_change() {
+    let mut world = world();
+    world.create(pipeline("p", "S3", s3(json!({})))).await;
+    let detection = Detection { stack: Some("test".into()), ..Detection::default() };
+    world.control = world.control.clone().with_detection(std::sync::Arc::new(detection));
+    let Incoming::Change(change, told) = read(&object("v1", "0A"), None).unwrap() else { panic!() };
+    assert_eq!(world.control.receive(&change, &told).await.unwrap().started.len(), 1);
+    let rule = &world.rules.all()[0].name;
+    let arn = format!("arn:aws:events:eu-west-1:123456789012:rule/{rule}");
+    assert_eq!(world.executions().await[0].trigger.detail, arn);
 }
 
 fn reference(event: &str, branch: &str, old: Value, new: &str) -> Value {

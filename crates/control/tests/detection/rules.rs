@@ -1,10 +1,13 @@
 //! One rule a source resource, from its first user to its last.
 
+use std::sync::Arc;
+
 use control::ControlError;
-use control::ports::PortError;
-use control::sources::{Reconciled, Resource, Rule};
+use control::ports::{Condition, Key, PortError, Table, Write};
+use control::sources::{Detection, Reconciled, Resource, Rule, Rules, SourceRules};
 use engine::Refusal;
 use serde_json::{Value, json};
+use testkit::detection::MemoryRules;
 
 use super::world::{World, declared, pipeline, s3, world, world_with};
 
@@ -31,7 +34,7 @@ async fn a_rule_lives_from_its_first_user_to_its_last() {
     assert_eq!(world.rules.all().len(), 1);
     world.control.update_pipeline(declared(pipeline("q", "CodeCommit", codecommit()))).await.unwrap();
     let [rule] = &world.rules.all()[..] else { panic!() };
-    assert_eq!(rule.pattern["resources"], json!(["arn:aws:codecommit:eu-west-1:123456789012:app"]));
+    assert_eq!((&rule.pattern["detail"]["repositoryName"], rule.pattern.get("resources")), (&json!(["app"]), None));
     world.control.delete_pipeline(&"q".into()).await.unwrap();
     assert!(names(&world).is_empty());
     assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled::default());
@@ -44,7 +47,7 @@ async fn what_could_not_be_made_or_removed_is_mended() {
     world.create(pipeline("p", "S3", s3(json!({})))).await;
     world.rules.break_down(false);
     assert!(names(&world).is_empty());
-    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled { made: 1, removed: 0 });
+    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled { made: 1, ..Default::default() });
     assert_eq!(names(&world).len(), 1);
     world.rules.break_down(true);
     world.control.delete_pipeline(&"p".into()).await.unwrap();
@@ -56,7 +59,99 @@ async fn what_could_not_be_made_or_removed_is_mended() {
     world.rules.break_down(true);
     world.control.delete_pipeline(&"q".into()).await.unwrap();
     world.rules.break_down(false);
-    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled { made: 0, removed: 1 });
+    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled { removed: 1, ..Default::default() });
+    assert!(names(&world).is_empty());
+}
+
+impl World {
+    /// The same control plane with other rules, and another name of its stack.
+    fn with_rules(&mut self, port: Arc<dyn SourceRules>, stack: &str) {
+        let known = self.control.detection().clone();
+        let rules = known.rules.clone().map(|rules| Rules { port, ..rules });
+        let detection = Detection { rules, stack: Some(stack.into()), ..known };
+        self.control = self.control.clone().with_detection(Arc::new(detection));
+    }
+}
+
+/// The roles of the stack and the permission of its rules name it in full.
+#[tokio::test]
+async fn a_rule_has_the_whole_name_of_its_stack() {
+    let mut world = world();
+    let resource = Resource::Object { bucket: "in".into(), key: "app.zip".into() };
+    for (length, expected) in [(4, 34), (34, 64), (35, 64), (46, 64)] {
+        let stack = "s".repeat(length);
+        let port = world.rules.clone();
+        world.with_rules(port, &stack);
+        let name = world.control.rules_for(std::slice::from_ref(&resource)).remove(0).name;
+        assert!(name.starts_with(&format!("penstock-{stack}-")) && name.len() == expected, "{name}");
+    }
+}
+
+/// Makes no rule of this description.
+struct Without(Arc<MemoryRules>, &'static str);
+
+#[async_trait::async_trait]
+impl SourceRules for Without {
+    async fn ensure(&self, rule: &Rule) -> Result<(), PortError> {
+        if rule.description.contains(self.1) {
+            return Err(PortError::Unavailable("the bus".into()));
+        }
+        self.0.ensure(rule).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), PortError> {
+        self.0.remove(name).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError> {
+        self.0.list(prefix).await
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_made_keeps_no_other() {
+    let mut world = world();
+    world.rules.break_down(true);
+    for name in ["a", "b", "c", "d", "e"] {
+        world.create(pipeline(name, "S3", s3(json!({ "S3ObjectKey": name })))).await;
+    }
+    world.rules.break_down(false);
+    let without = Without(world.rules.clone(), "s3://in/c");
+    world.with_rules(Arc::new(without), "test");
+    let reconciled = world.control.reconcile_rules().await.unwrap();
+    assert_eq!(reconciled, Reconciled { made: 4, removed: 0, failed: 1 });
+}
+
+/// Rules of an older Penstock: their patterns are renewed; where they were named otherwise, the new one comes first.
+#[tokio::test]
+async fn rules_that_were_made_otherwise_are_renewed() {
+    let world = world();
+    world.create(pipeline("p", "CodeCommit", codecommit())).await;
+    let [made] = &world.rules.all()[..] else { panic!() };
+    world.rules.insert(Rule { pattern: json!({ "resources": ["older"] }), ..made.clone() });
+    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled::default());
+    assert_eq!(world.rules.all(), std::slice::from_ref(made));
+    // Its item and rule under another name.
+    let older = "penstock-test-0123";
+    let (key, stored) = world.table.items().into_iter().find(|(key, _)| key.sk == made.name).unwrap();
+    let put = Write::Put {
+        key: Key { sk: older.into(), ..key.clone() },
+        revision: 1,
+        body: stored.body,
+        condition: Condition::Absent,
+    };
+    world.table.transact("older", &[put, Write::Delete { key, condition: Condition::Always }]).await.unwrap();
+    world.rules.remove(&made.name).await.unwrap();
+    world.rules.insert(Rule { name: older.into(), ..made.clone() });
+    world.rules.break_down(true);
+    assert!(world.control.reconcile_rules().await.is_err());
+    world.rules.break_down(false);
+    assert_eq!(names(&world), [older]);
+    let renamed = world.control.reconcile_rules().await.unwrap();
+    assert_eq!(renamed, Reconciled { made: 1, removed: 1, failed: 0 });
+    assert_eq!(world.rules.all(), std::slice::from_ref(made));
+    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled::default());
+    world.control.delete_pipeline(&"p".into()).await.unwrap();
     assert!(names(&world).is_empty());
 }
 
@@ -67,7 +162,7 @@ async fn only_rules_of_this_stack_are_orphans() {
     for name in ["penstock-test-0123456789abcdef0123", "penstock-test-two-0123456789abcdef0123", "penstock-other-x"] {
         world.rules.insert(rule(name));
     }
-    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled { made: 0, removed: 1 });
+    assert_eq!(world.control.reconcile_rules().await.unwrap(), Reconciled { removed: 1, ..Default::default() });
     assert_eq!(names(&world), ["penstock-other-x", "penstock-test-two-0123456789abcdef0123"]);
 }
 

@@ -67,12 +67,8 @@ pub fn world_with(files: Option<Vec<&str>>, quota: usize) -> World {
         Arc::new(SameFiles(Some(files.into_iter().map(str::to_owned).collect())))
     };
     let detection = Detection {
-        rules: Some(Rules {
-            port: rules.clone(),
-            stack: "test".into(),
-            quota,
-            artifact_buckets: vec!["stack-artifacts".into()],
-        }),
+        stack: Some("test".into()),
+        rules: Some(Rules { port: rules.clone(), quota, artifact_buckets: vec!["stack-artifacts".into()] }),
         vault: Some(vault.clone()),
         files: files.map(told),
         webhook_url: "https://hooks.example.org".to_owned().into(),

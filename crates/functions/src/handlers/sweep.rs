@@ -28,15 +28,20 @@ const EXPIRE_MINUTES: i64 = 5;
 const EXPIRE_AT: i64 = 2;
 
 impl Sweep {
-    async fn reconcile(&self) -> Result<(), FunctionError> {
+    /// Rules do not keep rows waiting: what goes wrong with them is tried again.
+    async fn reconcile(&self) {
         let control = &self.sender.control;
         let minute = control.now().0 / 60_000;
         if control.detection().rules.is_none() || minute % RECONCILE_MINUTES != 0 {
-            return Ok(());
+            return;
         }
-        let rules = control.reconcile_rules().await?;
-        tracing::info!(made = rules.made, removed = rules.removed, "rules of sources were reconciled");
-        Ok(())
+        match control.reconcile_rules().await {
+            Ok(rules) => {
+                let (made, removed, failed) = (rules.made, rules.removed, rules.failed);
+                tracing::info!(made, removed, failed, "rules of sources were reconciled");
+            }
+            Err(error) => tracing::error!(%error, "rules of sources could not be reconciled"),
+        }
     }
 
     /// A step of the day's round. What goes wrong with it goes on the next time; rows do not wait for it.
@@ -63,7 +68,7 @@ impl Handler for Sweep {
             return Ok(json!({ "redriven": redriven.rows, "more": redriven.more }));
         }
         let swept = self.sender.sweep().await?;
-        self.reconcile().await?;
+        self.reconcile().await;
         let expired = self.expire().await;
         let measured = [
             metrics::count("RowsSentAgain", swept.sent),
