@@ -17,7 +17,7 @@ use crate::ports::PortError;
 use crate::sources::{Looks, Pointer, Resource};
 
 pub use envelope::{EnvelopeError, Incoming, StartRequest, read};
-pub(crate) use start::{Begin, Begun, trigger_token};
+pub(crate) use start::{Begin, Begun, head_place, trigger_token};
 
 /// Asks a git provider which files changed, where its event does not say.
 #[async_trait]

@@ -170,8 +170,8 @@ impl Control {
 
 /// Where the order of an origin's source is kept.
 pub(crate) fn head_place(origin: &Origin) -> Option<ItemKey> {
-    let (action, git_ref) = origin.action.as_ref().zip(origin.git_ref.as_ref())?;
-    Some(ItemKey::SourceHead(action.clone(), git_ref.clone()))
+    let (action, place) = origin.source_head()?;
+    Some(ItemKey::SourceHead(action.clone(), place))
 }
 
 /// Only moves of a ref repeat what was noted; a pull request is told by its token, an object by its version.

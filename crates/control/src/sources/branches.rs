@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use engine::Origin;
 use engine::triggers::{
     Commit, Push, ReferenceChange, RepositoryChange, RepositoryEvent, Verdict, is_gone, judge, tip,
 };
-use engine::{ItemKey, Origin};
 use model::ExecutionId;
 
 use super::heads::{BranchHead, SourceHeads};
 use super::poll::{Found, MAX_BRANCHES, PolledSource};
 use super::{Looks, Resource};
 use crate::control::{Control, ControlError};
-use crate::intake::{Begin, push_token, repository_trigger, trigger_token};
+use crate::intake::{Begin, head_place, push_token, repository_trigger, trigger_token};
 
 impl Control {
     pub(super) async fn poll_branches(
@@ -52,8 +52,18 @@ impl Control {
 
     /// The commit that a branch was last known to be at: what starts noted, else what an earlier look saw.
     async fn known_commit(&self, source: &PolledSource, branch: &str) -> Result<(u64, Option<String>), ControlError> {
-        let place = ItemKey::SourceHead(source.pointer.action.clone(), format!("refs/heads/{branch}"));
-        let (revision, head) = self.noted(&source.pointer.pipeline, Some(&place)).await?;
+        let repository = match &source.resource {
+            Resource::Repository { name, .. } => name,
+            Resource::CodeCommit { repository } | Resource::Image { repository, .. } => repository,
+            Resource::Object { bucket, .. } => bucket,
+        };
+        let origin = Origin {
+            action: Some(source.pointer.action.clone()),
+            repository: Some(repository.clone()),
+            git_ref: Some(format!("refs/heads/{branch}")),
+            ..Origin::default()
+        };
+        let (revision, head) = self.noted(&source.pointer.pipeline, head_place(&origin).as_ref()).await?;
         // One that was deleted is new when it is there again.
         let known = tip(&head).or_else(|| source.seen.get(branch).map(String::as_str));
         let known = known.filter(|_| !is_gone(&head)).map(str::to_owned);

@@ -5,7 +5,7 @@ use control::sources::Detection;
 use model::{ExecutionStatus, SourceRevisionType, TriggerType};
 use serde_json::{Value, json};
 
-use super::world::{pipeline, s3, world};
+use super::world::{declared, pipeline, s3, world};
 
 fn object(version: &str, sequencer: &str) -> Value {
     json!({ "version": "0", "id": format!("event-{version}"), "detail-type": "Object Created", "source": "aws.s3",
@@ -74,6 +74,35 @@ async fn a_moved_branch_starts_its_pipeline_with_its_commit() {
     assert_eq!(world.event(reference("referenceDeleted", "main", Value::Null, "b")).await.started.len(), 0);
     let commits: Vec<_> = world.commits().await.into_iter().map(|(commit, _)| commit).collect();
     assert_eq!(commits, ["a", "b"]);
+}
+
+/// What was noted of the repository or object before says nothing of the one that it was changed to.
+#[tokio::test]
+async fn a_source_that_was_changed_to_another_resource_begins_anew() {
+    let world = world();
+    let of = |repository: &str| {
+        let branch = json!({ "RepositoryName": repository, "BranchName": "main", "PollForSourceChanges": "false" });
+        pipeline("p", "CodeCommit", branch)
+    };
+    world.create(of("app")).await;
+    assert_eq!(world.event(reference("referenceUpdated", "main", json!("a"), "b")).await.started.len(), 1);
+    assert_eq!(world.event(reference("referenceUpdated", "main", json!("b"), "c")).await.started.len(), 1);
+    world.control.update_pipeline(declared(of("copy"))).await.unwrap();
+    let mut copied = reference("referenceUpdated", "main", json!("x"), "b");
+    copied["detail"]["repositoryName"] = json!("copy");
+    assert_eq!(world.event(copied).await.started.len(), 1);
+    assert_eq!(world.commits().await.last(), Some(&("b".to_owned(), ExecutionStatus::InProgress)));
+    world.control.update_pipeline(declared(pipeline("p", "S3", s3(json!({}))))).await.unwrap();
+    assert_eq!(world.event(object("v9", "0F")).await.started.len(), 1);
+    world
+        .control
+        .update_pipeline(declared(pipeline("p", "S3", s3(json!({ "S3ObjectKey": "other.zip" })))))
+        .await
+        .unwrap();
+    let mut other = object("v1", "0A");
+    other["detail"]["object"]["key"] = json!("other.zip");
+    assert_eq!(world.event(other).await.started.len(), 1);
+    assert_eq!(world.commits().await.last(), Some(&("v1".to_owned(), ExecutionStatus::InProgress)));
 }
 
 /// In no mode is it taken for the push that was seen before it was deleted, nor for an older one.

@@ -27,8 +27,7 @@ fn of_command(command: &Command) -> Vec<Read> {
             items([ItemKey::Pipeline])
         }
         Command::Start(start) => {
-            let head = source_head(start).map(|(action, git_ref)| (action.clone(), git_ref.clone()));
-            let head = head.map(|(action, git_ref)| ItemKey::SourceHead(action, git_ref));
+            let head = source_head(start).map(|(action, place)| ItemKey::SourceHead(action.clone(), place));
             items([ItemKey::Pipeline, ItemKey::Admission].into_iter().chain(head))
         }
         Command::Stop(stop) => items([ItemKey::Pipeline, ItemKey::Execution(stop.execution)]),

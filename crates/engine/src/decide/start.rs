@@ -170,15 +170,14 @@ fn check_override_types(sources: &Stage, overrides: &[SourceOverride]) -> Result
 }
 
 /// The source action and ref whose order a start tells, unless it brings `sourceRevisions`: somebody wants exactly that.
-pub(super) fn source_head(start: &Start) -> Option<(&ActionName, &String)> {
-    let origin = start.origin.as_ref().filter(|_| start.overrides.is_empty())?;
-    origin.action.as_ref().zip(origin.git_ref.as_ref())
+pub(super) fn source_head(start: &Start) -> Option<(&ActionName, String)> {
+    start.origin.as_ref().filter(|_| start.overrides.is_empty())?.source_head()
 }
 
 /// Notes the start's source order; whether a newer one is known already. Only SUPERSEDED executions care.
 fn note_source(draft: &mut Draft<'_>, header: &Header, start: &Start) -> Result<bool, Halt> {
-    let (Some(origin), Some((action, git_ref))) = (&start.origin, source_head(start)) else { return Ok(false) };
-    let known = draft.slice.source_head(action, git_ref)?.cloned();
+    let (Some(origin), Some((action, place))) = (&start.origin, source_head(start)) else { return Ok(false) };
+    let known = draft.slice.source_head(action, &place)?.cloned();
     let mut head = known.clone().unwrap_or_default();
     let stale = is_stale(&head, origin);
     if let (Some(before), Some(after)) = (&origin.before, &origin.after) {
@@ -188,7 +187,7 @@ fn note_source(draft: &mut Draft<'_>, header: &Header, start: &Start) -> Result<
         let newest = head.sequencer.take().filter(|known| !sequencer_less(known, sequencer));
         head.sequencer = Some(newest.unwrap_or_else(|| sequencer.clone()));
     }
-    let key = ItemKey::SourceHead(action.clone(), git_ref.clone());
+    let key = ItemKey::SourceHead(action.clone(), place);
     match known {
         Some(_) => draft.replace(key, Item::SourceHead(head)),
         None => draft.create(key, Item::SourceHead(head)),

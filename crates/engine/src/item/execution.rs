@@ -58,6 +58,25 @@ pub struct Origin {
     pub trigger: BTreeMap<String, String>,
 }
 
+impl Origin {
+    /// The source action and what the order of its source is kept under: the ref, and which repository's, so that an action
+    /// that was changed to another repository begins anew.
+    pub fn source_head(&self) -> Option<(&ActionName, String)> {
+        let (action, git_ref) = self.action.as_ref().zip(self.git_ref.as_ref())?;
+        let place = match &self.repository {
+            Some(repository) => format!("{git_ref}#{}", short_hash(repository)),
+            None => git_ref.clone(),
+        };
+        Some((action, place))
+    }
+}
+
+/// Tells names from one another that may be too long for a key.
+pub(crate) fn short_hash(name: &str) -> String {
+    let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).simple().to_string();
+    hash.chars().take(12).collect()
+}
+
 /// A source revision given at the start (`SourceRevisionOverride`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceOverride {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::item::Origin;
+use crate::item::{Origin, short_hash};
 
 /// What a git provider tells of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,8 +184,8 @@ pub struct ImageChange {
 /// What git writes where a ref is not there.
 pub(super) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// The ref that the order of an S3 source's writes is kept under: a source action has one key, which may be longer than
-/// a ref.
+/// The ref that the order of an S3 source's writes is kept under, with a hash of the object's key, which may be longer than a
+/// ref.
 const OBJECT_REF: &str = "s3-object";
 
 impl RepositoryEvent {
@@ -256,7 +256,7 @@ impl ObjectChange {
         Origin {
             provider: Some("S3".into()),
             repository: Some(self.bucket.clone()),
-            git_ref: Some(OBJECT_REF.into()),
+            git_ref: Some(format!("{OBJECT_REF}/{}", short_hash(&self.key))),
             after: self.version_id.clone(),
             sequencer: self.sequencer.clone(),
             ..Origin::default()
