@@ -2,6 +2,7 @@
 
 mod approvals;
 mod begin;
+mod conditions;
 mod follow;
 mod prepare;
 mod signals;

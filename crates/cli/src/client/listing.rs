@@ -9,7 +9,7 @@ use crate::output::Look;
 use crate::progress::State;
 
 use super::table::{Table, ago, between, since};
-use super::{Api, pages, show};
+use super::{Api, in_order_of_start, pages, rule_executions, show, titled};
 
 /// `penstock pipelines`.
 pub fn pipelines(args: &PipelinesArgs) -> anyhow::Result<Exit> {
@@ -51,7 +51,12 @@ pub fn history(args: &HistoryArgs) -> anyhow::Result<Exit> {
         }
         Some(id) => {
             let input = json!({ "pipelineName": args.pipeline, "filter": { "pipelineExecutionId": id } });
-            let answer = pages(call("ListActionExecutions"), input, "actionExecutionDetails", limit)?;
+            let mut answer = pages(call("ListActionExecutions"), input, "actionExecutionDetails", limit)?;
+            let mut rules = rule_executions(&api, &args.pipeline, id)?;
+            rules.truncate(args.limit as usize);
+            if !rules.is_empty() {
+                answer["ruleExecutionDetails"] = json!(rules);
+            }
             show(&args.common, &answer, |look| actions(&answer, look))?;
         }
     }
@@ -88,8 +93,10 @@ fn revision(entry: &Value) -> String {
 fn actions(answer: &Value, look: Look) -> String {
     let now = Timestamp::now();
     let mut table = Table::new(look, &["STAGE", "ACTION", "STATUS", "STARTED", "TOOK", "SUMMARY"]);
-    // The newest comes first in the answer; people read from the first on.
-    for entry in entries(answer, "actionExecutionDetails").rev() {
+    let mut details: Vec<Value> = entries(answer, "actionExecutionDetails").cloned().collect();
+    details.extend(entries(answer, "ruleExecutionDetails").cloned());
+    in_order_of_start(&mut details);
+    for entry in &details {
         let took = took(entry, now);
         let started = ago(&entry["startTime"], now);
         let result = &entry["output"]["executionResult"];
@@ -99,19 +106,12 @@ fn actions(answer: &Value, look: Look) -> String {
             None => text(&result["externalExecutionSummary"]).to_owned(),
         };
         let summary = summary.lines().next().unwrap_or_default();
-        table.row([
-            text(&entry["stageName"]),
-            text(&entry["actionName"]),
-            text(&entry["status"]),
-            &started,
-            &took,
-            summary,
-        ]);
+        table.row([text(&entry["stageName"]), &titled(entry), text(&entry["status"]), &started, &took, summary]);
     }
     table.render("no action has been started")
 }
 
-fn entries<'a>(answer: &'a Value, field: &str) -> impl DoubleEndedIterator<Item = &'a Value> {
+fn entries<'a>(answer: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
     answer[field].as_array().map(Vec::as_slice).unwrap_or_default().iter()
 }
 

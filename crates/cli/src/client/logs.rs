@@ -1,4 +1,4 @@
-//! The output of an execution's actions.
+//! The output of an execution's actions and rules.
 
 use std::io::Write;
 use std::time::Duration;
@@ -43,13 +43,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Prints what is new of every action; how many actions there are.
+    /// Prints what is new of every action and rule; how many there are.
     fn round(&mut self) -> anyhow::Result<usize> {
         let input = json!({ "pipelineName": self.args.pipeline, "filter": { "pipelineExecutionId": self.id } });
         let answer =
             pages(|input| Ok(self.api.call("ListActionExecutions", input)?), input, "actionExecutionDetails", None)?;
         let mut details = answer["actionExecutionDetails"].as_array().cloned().unwrap_or_default();
-        details.reverse();
+        details.extend(super::rule_executions(self.api, &self.args.pipeline, self.id)?);
+        super::in_order_of_start(&mut details);
         details.retain(|detail| self.is_wanted(detail));
         for detail in &details {
             self.print_new(detail)?;
@@ -59,11 +60,12 @@ impl Reader<'_> {
 
     fn is_wanted(&self, detail: &Value) -> bool {
         let Some(wanted) = &self.args.action else { return true };
-        detail["stageName"] == wanted.stage.as_str() && detail["actionName"] == wanted.action.as_str()
+        detail["stageName"] == wanted.stage.as_str() && super::name_of(detail) == wanted.action.as_str()
     }
 
     fn print_new(&mut self, detail: &Value) -> anyhow::Result<()> {
-        let Some(action) = detail["actionExecutionId"].as_str() else { return Ok(()) };
+        let id = detail["actionExecutionId"].as_str().or(detail["ruleExecutionId"].as_str());
+        let Some(action) = id else { return Ok(()) };
         let place = match self.shown.iter().position(|(id, _)| id == action) {
             Some(place) => place,
             None => {
@@ -75,7 +77,7 @@ impl Reader<'_> {
             let from = self.shown[place].1;
             let input = json!({
                 "pipelineName": self.args.pipeline, "pipelineExecutionId": self.id, "stageName": detail["stageName"],
-                "actionName": detail["actionName"], "actionExecutionId": action, "offset": from
+                "actionName": super::name_of(detail), "actionExecutionId": action, "offset": from
             });
             let answer = self.api.extension("GetActionLog", &input)?;
             let next = answer["nextOffset"].as_u64().unwrap_or(from);
@@ -94,8 +96,8 @@ impl Reader<'_> {
             return Ok(());
         }
         if self.last.as_deref() != Some(action) && self.args.action.is_none() {
-            let name = |field: &str| detail[field].as_str().unwrap_or_default().to_owned();
-            let title = format!("== {}/{} {}", name("stageName"), name("actionName"), name("status"));
+            let text = |field: &str| detail[field].as_str().unwrap_or_default().to_owned();
+            let title = format!("== {}/{} {}", text("stageName"), super::titled(detail), text("status"));
             writeln!(out, "{}", Look::of_stdout().paint(STRONG, &title))?;
         }
         self.last = Some(action.into());

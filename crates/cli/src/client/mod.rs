@@ -74,6 +74,33 @@ fn execution_or_newest(api: &Api, pipeline: &str, named: Option<&str>) -> anyhow
     }
 }
 
+/// Every rule execution of an execution.
+fn rule_executions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<Value>> {
+    let input = json!({ "pipelineName": pipeline, "filter": { "pipelineExecutionId": id } });
+    let mut answer = pages(|input| Ok(api.call("ListRuleExecutions", input)?), input, "ruleExecutionDetails", None)?;
+    Ok(answer["ruleExecutionDetails"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// People read from the first on; answers begin with the newest.
+fn in_order_of_start(details: &mut [Value]) {
+    details.reverse();
+    details.sort_by(|left, right| {
+        let started = |detail: &Value| detail["startTime"].as_f64().unwrap_or_default();
+        started(left).total_cmp(&started(right))
+    });
+}
+
+/// The name of an action or rule execution's action or rule.
+fn name_of(detail: &Value) -> &str {
+    detail["actionName"].as_str().or(detail["ruleName"].as_str()).unwrap_or_default()
+}
+
+/// The same as it is shown: rules are called so.
+fn titled(detail: &Value) -> String {
+    let kind = if detail["ruleName"].is_string() { "rule " } else { "" };
+    format!("{kind}{}", name_of(detail))
+}
+
 /// Every page of a listing, up to `limit` entries, as one answer.
 fn pages(
     call: impl Fn(&Value) -> anyhow::Result<Value>,

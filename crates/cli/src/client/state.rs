@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
+use model::ConditionSlot;
 use serde_json::{Value, json};
 
 use crate::args::{ExecutionArgs, Format, StateArgs};
 use crate::exit::Exit;
 use crate::output::{ATTENTION, DIM, Look, STRONG};
-use crate::progress::{State, clean, pad, width};
+use crate::progress::{State, clean, pad, slot_name, width};
 
 use super::table::{ago, paint_state};
 use super::{Api, execution_or_newest, show};
@@ -35,7 +36,8 @@ fn render(answer: &Value, look: Look, now: Timestamp) -> String {
 fn names(stage: &Value) -> impl Iterator<Item = (usize, &str)> {
     let actions =
         stage["actionStates"].as_array().into_iter().flatten().filter_map(|action| action["actionName"].as_str());
-    stage["stageName"].as_str().into_iter().map(|name| (0, name)).chain(actions.map(|name| (2, name)))
+    let inside = actions.chain(conditions(stage).map(|(slot, _)| slot)).map(|name| (2, name));
+    stage["stageName"].as_str().into_iter().map(|name| (0, name)).chain(inside)
 }
 
 fn push_stage(text: &mut String, stage: &Value, columns: usize, look: Look, now: Timestamp) {
@@ -68,6 +70,24 @@ fn push_stage(text: &mut String, stage: &Value, columns: usize, look: Look, now:
         let line = format!("  {name}  {}  {when}  {note}", status(&latest["status"], look));
         let _ = writeln!(text, "{}", line.trim_end());
     }
+    for (slot, condition) in conditions(stage) {
+        let latest = &condition["latestExecution"];
+        let name = pad(slot, columns.saturating_sub(2));
+        let when = pad(&ago(&condition["conditionStates"][0]["latestExecution"]["lastStatusChange"], now), 12);
+        let note = clean(latest["summary"].as_str().and_then(|summary| summary.lines().next()).unwrap_or_default());
+        let line = format!("  {name}  {}  {when}  {note}", status(&latest["status"], look));
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+/// The conditions of a stage that were evaluated, by what the declaration calls them.
+fn conditions(stage: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
+    let slots = [ConditionSlot::BeforeEntry, ConditionSlot::OnSuccess, ConditionSlot::OnFailure].into_iter();
+    slots.filter_map(|slot| {
+        let name = slot_name(slot);
+        let condition = &stage[format!("{name}ConditionState")];
+        condition["latestExecution"]["status"].is_string().then_some((name, condition))
+    })
 }
 
 fn status(value: &Value, look: Look) -> String {
@@ -102,6 +122,8 @@ struct Explained {
     id: String,
     status: String,
     answer: Value,
+    /// The conditions that ended it or skipped a stage.
+    unmet: Vec<String>,
 }
 
 impl Explained {
@@ -110,7 +132,9 @@ impl Explained {
         let answer = api.extension("ExplainPipelineExecution", &input)?;
         let execution = api.call("GetPipelineExecution", &input)?;
         let status = execution["pipelineExecution"]["status"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { id, status, answer })
+        let is_over = answer["reasons"].as_array().is_none_or(Vec::is_empty);
+        let unmet = if is_over { unmet_conditions(api, pipeline, &id)? } else { Vec::new() };
+        Ok(Self { id, status, answer, unmet })
     }
 
     fn reasons(&self) -> &[Value] {
@@ -129,7 +153,8 @@ impl Explained {
 
     fn text(&self, look: Look) -> String {
         if self.reasons().is_empty() {
-            return format!("{} has ended: {}\n", self.id, self.status);
+            let unmet: String = self.unmet.iter().map(|line| format!("  {line}\n")).collect();
+            return format!("{} has ended: {}\n{unmet}", self.id, self.status);
         }
         let mut text = format!("{} {}\n", look.paint(STRONG, &self.id), self.status);
         for reason in self.reasons() {
@@ -137,4 +162,30 @@ impl Explained {
         }
         text
     }
+}
+
+/// What did not hold in an execution that has ended: its conditions, where it is the last in their stage, else its rules.
+pub(super) fn unmet_conditions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<String>> {
+    let state = api.call("GetPipelineState", &json!({ "name": pipeline }))?;
+    let of_id = |stage: &&Value| stage["latestExecution"]["pipelineExecutionId"] == id;
+    let last: Vec<&Value> = state["stageStates"].as_array().into_iter().flatten().filter(of_id).collect();
+    let is_unmet = |status: &Value| matches!(status.as_str(), Some("Failed" | "Errored"));
+    let text = |value: &Value| clean(value.as_str().and_then(|text| text.lines().next()).unwrap_or_default());
+    let mut lines = Vec::new();
+    for stage in &last {
+        for (slot, condition) in conditions(stage) {
+            let latest = &condition["latestExecution"];
+            if is_unmet(&latest["status"]) {
+                let (name, status) = (text(&stage["stageName"]), text(&latest["status"]));
+                lines.push(format!("{name}: its {slot} condition {status}: {}", text(&latest["summary"])));
+            }
+        }
+    }
+    for rule in super::rule_executions(api, pipeline, id)?.iter().rev() {
+        if is_unmet(&rule["status"]) && last.iter().all(|stage| stage["stageName"] != rule["stageName"]) {
+            let message = text(&rule["output"]["executionResult"]["errorDetails"]["message"]);
+            lines.push(format!("{}: the rule {} Failed: {message}", text(&rule["stageName"]), text(&rule["ruleName"])));
+        }
+    }
+    Ok(lines)
 }

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::output::{self, Look};
 use crate::progress::{self, Board, Frame, News, Plain, Screen, Span, State};
 
+use super::state::unmet_conditions;
 use super::table::millis;
 use super::{Api, execution_or_newest, pages};
 
@@ -33,6 +34,11 @@ pub fn follow(api: &Api, pipeline: &str, id: &str, format: Format) -> anyhow::Re
         Format::Text if output::is_live() => watched.live()?,
         Format::Text => watched.plain()?,
     };
+    if matches!(format, Format::Text) {
+        let unmet = unmet_conditions(api, pipeline, id)?;
+        let text: String = unmet.iter().map(|line| format!("{line}\n")).collect();
+        std::io::stdout().write_all(text.as_bytes())?;
+    }
     Ok(exit_of(state))
 }
 

@@ -210,8 +210,11 @@ impl Board {
                 }
             }
             (Some(stage), _) => {
-                self.stages[stage].state = state;
-                self.stages[stage].span.note(state, now);
+                let row = &mut self.stages[stage];
+                // The end of a stage that its condition skipped is published as SUCCEEDED.
+                let is_skipped = state == State::Succeeded && row.actions.iter().all(ActionRow::has_not_run);
+                row.state = if is_skipped { State::Skipped } else { state };
+                row.span.note(state, now);
                 News::Stage(stage)
             }
         }
@@ -286,6 +289,10 @@ impl ActionRow {
             tail_attempt: 0,
             id: None,
         }
+    }
+
+    fn has_not_run(&self) -> bool {
+        self.state == State::Waiting
     }
 
     fn apply(&mut self, detail: &Value, state: State, now: Timestamp) {

@@ -1,6 +1,7 @@
 //! Shows how an execution goes on: a live tree on a terminal, plain lines elsewhere.
 
 mod board;
+mod conditions;
 mod plain;
 mod screen;
 mod summary;
@@ -8,6 +9,7 @@ mod text;
 mod tree;
 
 pub use board::{ActionRow, Board, News, Span, State};
+pub use conditions::{Unmet, UnmetRule, slot_name, unmet_conditions};
 pub use plain::Plain;
 pub use screen::Screen;
 pub use summary::{Places, failures, summary};

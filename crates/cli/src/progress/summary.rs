@@ -22,7 +22,7 @@ pub struct Places<'a> {
 }
 
 /// What a runner writes before the lines of output that it quotes in a message.
-const QUOTED_OUTPUT: &str = "last lines of output:";
+pub(super) const QUOTED_OUTPUT: &str = "last lines of output:";
 
 /// Every failed action: why, its last lines, what to do.
 pub fn failures(board: &Board, look: Look, log_of: impl Fn(&ActionRow) -> Option<String>) -> String {
@@ -93,9 +93,12 @@ fn counts(board: &Board) -> String {
             n => Some(format!("{n} {}", state.as_str())),
         })
         .collect();
-    match count(State::Waiting) {
-        0 => {}
-        n => parts.push(format!("{n} not run")),
+    let waiting = board.actions().filter(|(_, action)| action.state == State::Waiting);
+    let (skipped, others): (Vec<_>, Vec<_>) = waiting.partition(|(stage, _)| stage.state == State::Skipped);
+    for (actions, what) in [(skipped, "skipped"), (others, "not run")] {
+        if !actions.is_empty() {
+            parts.push(format!("{} {what}", actions.len()));
+        }
     }
     let total = board.actions().count();
     format!("{total} action{}, {}", if total == 1 { "" } else { "s" }, parts.join(", "))

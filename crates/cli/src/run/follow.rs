@@ -21,6 +21,7 @@ use crate::progress::{self, Board, News, Places, State};
 
 use super::approvals::{Attendant, Attended};
 use super::begin::{declare, end_leftovers, refused};
+use super::conditions::{log_path, unmet};
 use super::prepare::Prepared;
 use super::signals::{Ask, Signals};
 use super::view::View;
@@ -312,6 +313,10 @@ impl Run {
             let log = actions.first().and_then(|action| Some(self.data.join(&action.log.as_ref()?.location)));
             logs = logs.or_else(|| Some(log?.parent()?.to_path_buf()));
             text.push_str(&progress::failures(board, self.view.look(), |row| self.log_of(&actions, row)));
+            let stages = self.control.stages_of(self.reference.id, id).await?;
+            let order: Vec<String> = board.stages.iter().map(|stage| stage.name.clone()).collect();
+            let unmet = unmet(&order, &stages, &actions, &self.data);
+            text.push_str(&progress::unmet_conditions(&unmet, self.view.look()));
         }
         let (artifacts, logs) = (self.data.join("artifacts"), logs.unwrap_or_else(|| self.data.join("logs")));
         let logs = Some(logs.as_path()).filter(|logs| logs.exists());
@@ -329,9 +334,7 @@ impl Run {
 
     fn log_of(&self, actions: &[ActionExecution], row: &progress::ActionRow) -> Option<String> {
         let id = row.id.as_deref()?;
-        let log = actions.iter().find(|action| action.id.to_string() == id)?.log.as_ref()?;
-        let path = self.data.join(&log.location);
-        path.exists().then(|| path.display().to_string())
+        log_path(actions.iter().find(|action| action.id.to_string() == id)?, &self.data)
     }
 }
 

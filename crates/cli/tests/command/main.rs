@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "what fails in a test shall stop it")]
 
 mod audit;
+mod conditions;
 mod help;
 mod init;
 mod proxy;
