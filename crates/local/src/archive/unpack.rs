@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use zip::ZipArchive;
 use zip::read::ZipFile;
+use zip::{System, ZipArchive};
 
 use super::{ArchiveError, links, name};
 
@@ -125,6 +125,7 @@ impl Plan {
             let reason = "two of its entries have the same name".into();
             return Err(ArchiveError::Unreadable { archive: archive.into(), reason });
         }
+        let is_git = is_commit_id(zip.comment());
         let mut plan = Self::default();
         let mut kinds = HashMap::new();
         let mut declared: u64 = 0;
@@ -133,7 +134,8 @@ impl Plan {
             let shown = String::from_utf8_lossy(entry.name_raw()).into_owned();
             declared = declared.saturating_add(entry.size());
             let decoded = entry.name().unwrap_or_default();
-            let (path, says_directory) = name::below_root(entry.name_raw(), &decoded, entry.system())
+            let system = if is_git { System::Unix } else { entry.system() };
+            let (path, says_directory) = name::below_root(entry.name_raw(), &decoded, system)
                 .map_err(|fault| ArchiveError::entry(archive, &shown, fault))?;
             let mode = entry.unix_mode().unwrap_or(0);
             let kind = kind(mode, says_directory).map_err(|fault| ArchiveError::entry(archive, &shown, fault))?;
@@ -158,6 +160,12 @@ impl Plan {
         check_parents(archive, &kinds)?;
         Ok(plan)
     }
+}
+
+/// Whether an archive's comment is a commit's id: so writes `git archive`, which marks ordinary files as made on DOS, and
+/// their names are a repository's bytes all the same.
+fn is_commit_id(comment: &[u8]) -> bool {
+    matches!(comment.len(), 40 | 64) && comment.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn kind(mode: u32, says_directory: bool) -> Result<Kind, &'static str> {

@@ -1,7 +1,9 @@
 //! Archives: what goes in comes out, archives of other tools are read, and hostile ones write nothing outside.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -112,6 +114,30 @@ fn archives_of_other_tools_are_read() {
         assert_eq!(fs::read(to.join("src/a b/ä.txt")).unwrap().len(), 200_000, "{tool}");
         assert_eq!(mode(&to.join("run.sh")), 0o755, "{tool}");
         assert_eq!(fs::symlink_metadata(to.join("src/run")).unwrap().is_symlink(), links, "{tool}");
+    }
+}
+
+#[test]
+fn names_of_a_git_archive_come_out_as_the_repository_has_them() {
+    let dir = scratch();
+    let (from, zip, to) = (dir.path().join("from"), dir.path().join("x.zip"), dir.path().join("to"));
+    let raw = OsStr::from_bytes(b"caf\xe9.txt");
+    write(&from, r"back\slash", b"1", 0o644);
+    write(&from, r"back\run", b"2", 0o755);
+    write(&from, "é.txt", b"3", 0o644);
+    fs::write(from.join(raw), b"4").unwrap();
+    let git = |arguments: &[&str]| {
+        let author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+        let done = Command::new("git").arg("-C").arg(&from).args(author).args(arguments).status().unwrap();
+        assert!(done.success(), "{arguments:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "First light"]);
+    git(&["archive", "--format=zip", "-o", zip.to_str().unwrap(), "main"]);
+    assert_eq!(unpack(&zip, &to).unwrap().files, 4);
+    for name in [OsStr::new(r"back\slash"), OsStr::new(r"back\run"), OsStr::new("é.txt"), raw] {
+        assert_eq!(fs::read(to.join(name)).unwrap(), fs::read(from.join(name)).unwrap(), "{name:?}");
     }
 }
 
