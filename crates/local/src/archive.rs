@@ -10,8 +10,8 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use pack::digest_of;
 pub use pack::{Entry, PackSummary, entries_of, pack, pack_tree, tree};
+pub(crate) use pack::{digest_of, tree_without};
 pub use unpack::{Limits, UnpackSummary, unpack, unpack_within};
 
 /// Why an archive could not be made or read.

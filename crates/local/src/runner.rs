@@ -52,7 +52,7 @@ impl LocalRunner {
     /// With a context of one's own.
     pub fn with(ctx: Ctx) -> Self {
         let most = ctx.config.programs.unwrap_or_else(usual_programs);
-        let sources = Sources::new(&ctx.data.join("git"), ctx.artifacts.clone());
+        let sources = Sources::new(&ctx.data, ctx.artifacts.clone());
         Self { ctx, sources, running: Running::default(), programs: Semaphore::new(most), most }
     }
 

@@ -10,8 +10,8 @@ pub struct Repository {
     pub top: PathBuf,
     /// Where the starter stands below it: `""` or `services/web`.
     pub prefix: String,
-    /// The branch checked out.
-    pub branch: String,
+    /// The branch checked out; on a detached HEAD one that is there, of those that stand where it does if there is any.
+    pub branch: Option<String>,
     /// `owner/name`, from the remote where it tells.
     pub full_name: String,
     /// Whether anything was committed.
@@ -23,18 +23,31 @@ impl Repository {
     pub fn find(dir: &Path) -> Option<Self> {
         let top = git(dir, &["rev-parse", "--show-toplevel"])?;
         let prefix = git(dir, &["rev-parse", "--show-prefix"])?.trim_end_matches('/').to_owned();
-        let branch = git(dir, &["symbolic-ref", "--short", "-q", "HEAD"]);
+        let branch = git(dir, &["symbolic-ref", "--short", "-q", "HEAD"]).or_else(|| some_branch(dir));
         let remote = git(dir, &["remote", "get-url", "origin"]);
         let name = Path::new(&top).file_name().map(|name| name.to_string_lossy().into_owned());
         let fallback = || format!("local/{}", plain(&name.unwrap_or_default()));
         Some(Self {
             prefix,
-            branch: branch.unwrap_or_else(|| "main".into()),
+            branch,
             full_name: remote.as_deref().and_then(full_name).unwrap_or_else(fallback),
             has_commit: git(dir, &["rev-parse", "-q", "--verify", "HEAD^{commit}"]).is_some(),
             top: top.into(),
         })
     }
+}
+
+/// A branch where none is checked out.
+fn some_branch(dir: &Path) -> Option<String> {
+    let branches = |which: &[&str]| {
+        let listed = git(dir, &[&["for-each-ref", "--format=%(refname:lstrip=2)"], which, &["refs/heads/"]].concat());
+        listed.unwrap_or_default().lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let preferred = |names: Vec<String>| {
+        let usual = names.iter().find(|name| matches!(name.as_str(), "main" | "master")).cloned();
+        usual.or_else(|| names.into_iter().next())
+    };
+    preferred(branches(&["--points-at=HEAD"])).or_else(|| preferred(branches(&[])))
 }
 
 fn git(dir: &Path, args: &[&str]) -> Option<String> {

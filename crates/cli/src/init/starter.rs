@@ -53,10 +53,11 @@ pub fn config(dir: &Path, repository: Option<&Repository>) -> String {
     let depth =
         repository.and_then(|found| dir.strip_prefix(&found.top).ok()).map_or(0, |below| below.components().count());
     let path = if depth == 0 { ".".to_owned() } else { vec![".."; depth].join("/") };
+    let read = if repository.is_some() { "repository" } else { "directory as it is" };
     format!(
         "# What stands in for what the pipeline names, on this machine. Paths are relative to this file.\n\
          \n\
-         # The source action Source reads this repository.\n\
+         # The source action Source reads this {read}.\n\
          [source.\"Source\"]\n\
          path = \"{path}\"\n\
          \n\
@@ -70,9 +71,17 @@ fn stage(name: &str, actions: Vec<Action>) -> Stage {
     Stage { name: name.into(), blockers: Vec::new(), actions, on_failure: None, on_success: None, before_entry: None }
 }
 
+/// A branch of the repository; without one an S3 source, which reads a directory as it is.
 fn source(repository: Option<&Repository>) -> Action {
-    let (full_name, branch) =
-        repository.map_or(("local/source", "main"), |found| (found.full_name.as_str(), found.branch.as_str()));
+    let branch = repository.and_then(|found| Some((found.full_name.as_str(), found.branch.as_deref()?)));
+    let Some((full_name, branch)) = branch else {
+        let settings = [("S3Bucket", "source"), ("S3ObjectKey", "source.zip"), ("PollForSourceChanges", "false")];
+        return Action {
+            configuration: map(&settings),
+            output_artifacts: vec![output(SOURCE, &[])],
+            ..action("Source", Category::Source, "S3")
+        };
+    };
     let connection = "arn:aws:codeconnections:us-east-1:123456789012:connection/00000000-0000-4000-8000-000000000000";
     Action {
         configuration: map(&[("BranchName", branch), ("ConnectionArn", connection), ("FullRepositoryId", full_name)]),

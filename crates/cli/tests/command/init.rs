@@ -106,3 +106,39 @@ fn it_says_what_is_missing() {
     let ended = run(dir.path(), &["init", "--force", "--name", "a b"]);
     assert!(ended.code == 2 && ended.stderr.contains("A-Z"), "{}", ended.stderr);
 }
+
+#[test]
+fn without_a_repository_the_starter_runs_and_reads_the_directory() {
+    let dir = scratch();
+    files(dir.path(), &[("hello.txt", "hello\n")]);
+    assert_eq!(run(dir.path(), &["init"]).code, 0);
+    let source = &pipeline(dir.path())["pipeline"]["stages"][0]["actions"][0];
+    assert_eq!(source["actionTypeId"]["provider"], "S3");
+    for _ in 0..2 {
+        let ended = run(dir.path(), &["run", "pipeline.json"]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+    }
+    assert_eq!(std::fs::read_to_string(dir.path().join(".penstock/deployed/hello.txt")).unwrap(), "hello\n");
+    assert!(!dir.path().join(".penstock/deployed/.penstock").exists(), "it read its own data");
+}
+
+#[test]
+fn on_a_detached_head_a_branch_is_written_that_is_there() {
+    for (branches, branch) in [(&["trunk"][..], Some("trunk")), (&["a", "main"], Some("main")), (&[], None)] {
+        let dir = scratch();
+        files(dir.path(), &[("hello.txt", "hello\n")]);
+        git(dir.path(), &["init", "-q", "-b", "first"]);
+        commit(dir.path());
+        git(dir.path(), &["checkout", "-q", "--detach"]);
+        for name in branches {
+            git(dir.path(), &["branch", name]);
+        }
+        git(dir.path(), &["branch", "-D", "-q", "first"]);
+        assert_eq!(run(dir.path(), &["init"]).code, 0);
+        let source = pipeline(dir.path())["pipeline"]["stages"][0]["actions"][0]["configuration"].clone();
+        assert_eq!(source["BranchName"].as_str(), branch, "{source}");
+        let ended = run(dir.path(), &["run", "pipeline.json"]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+        assert!(dir.path().join(".penstock/deployed/hello.txt").exists());
+    }
+}

@@ -51,6 +51,11 @@ pub fn entries_of(root: &Path, files: &[PathBuf]) -> Vec<Entry> {
 /// # Errors
 /// A directory that cannot be read.
 pub fn tree(root: &Path) -> Result<Vec<Entry>, ArchiveError> {
+    tree_without(root, None)
+}
+
+/// The same but for what lies in one directory, given as its path below `root`.
+pub(crate) fn tree_without(root: &Path, left_out: Option<&Path>) -> Result<Vec<Entry>, ArchiveError> {
     let mut found = Vec::new();
     let mut to_read = vec![PathBuf::new()];
     while let Some(directory) = to_read.pop() {
@@ -59,7 +64,9 @@ pub fn tree(root: &Path) -> Result<Vec<Entry>, ArchiveError> {
             let item = item.map_err(ArchiveError::io(&path))?;
             let name = directory.join(item.file_name());
             if item.file_type().map_err(ArchiveError::io(&path))?.is_dir() {
-                to_read.push(name);
+                if left_out != Some(&name) {
+                    to_read.push(name);
+                }
             } else {
                 found.push(Entry { name, from: item.path() });
             }

@@ -76,8 +76,8 @@ impl Sources {
         as_is: Option<PathBuf>,
         output: &ArtifactLocation,
     ) -> Result<Arc<Ready>, SourceError> {
-        let root = path.clone();
-        let (entries, look) = blocking(&path, move || look_at(&root)).await?;
+        let (root, data) = (path.clone(), self.data.clone());
+        let (entries, look) = blocking(&path, move || look_at(&root, &data)).await?;
         let wanted = match look.settled {
             true => Wanted::Files { path: path.clone(), fingerprint: look.fingerprint },
             // Under its output's own name it is never found again.
@@ -185,10 +185,11 @@ struct Look {
     newest: Option<Timestamp>,
 }
 
-fn look_at(path: &Path) -> Result<(Vec<Entry>, Look), SourceError> {
+/// The files of an object or directory, but for Penstock's own in `data`.
+fn look_at(path: &Path, data: &Path) -> Result<(Vec<Entry>, Look), SourceError> {
     let entries = match fs::metadata(path) {
         Ok(about) if about.is_file() => vec![Entry { name: PathBuf::from("object"), from: path.into() }],
-        _ => archive::tree(path)?,
+        _ => archive::tree_without(path, below(path, data).as_deref())?,
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut hasher = Sha256::new();
@@ -206,6 +207,12 @@ fn look_at(path: &Path) -> Result<(Vec<Entry>, Look), SourceError> {
     }
     let settled = now.saturating_sub(SETTLED).as_secs() > u64::try_from(youngest).unwrap_or(0);
     Ok((entries, Look { fingerprint: control::hexadecimal::hex(&hasher.finalize()), settled, newest }))
+}
+
+/// The path below `root` at which `directory` lies, if it does.
+fn below(root: &Path, directory: &Path) -> Option<PathBuf> {
+    let (root, directory) = (fs::canonicalize(root).ok()?, fs::canonicalize(directory).ok()?);
+    directory.strip_prefix(root).ok().map(Path::to_path_buf)
 }
 
 /// What changes when a file does.

@@ -84,13 +84,15 @@ pub struct Sources {
     git: Arc<Git>,
     prepared: Prepared,
     courtesy: commit::Courtesy,
+    /// The data directory, which no source brings along.
+    data: PathBuf,
 }
 
 impl Sources {
-    /// `scratch` is a directory of Penstock's own; what lies there is removed when git is first needed.
-    pub fn new(scratch: &Path, artifacts: LocalArtifacts) -> Self {
+    /// `data` is the data directory; what lies in its directory `git` is removed when git is first needed.
+    pub fn new(data: &Path, artifacts: LocalArtifacts) -> Self {
         let (prepared, courtesy) = (Prepared::default(), commit::Courtesy::default());
-        Self { artifacts, git: Arc::new(Git::new(scratch)), prepared, courtesy }
+        Self { artifacts, git: Arc::new(Git::new(data.join("git"))), prepared, courtesy, data: data.into() }
     }
 
     /// Brings a source action's revision into its output artifact.

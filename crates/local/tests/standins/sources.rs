@@ -29,7 +29,7 @@ impl Place {
     fn new(configuration: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let artifacts = LocalArtifacts::open(dir.path().join("data/artifacts"), Durability::Buffered).unwrap();
-        let sources = Sources::new(&dir.path().join("data/git"), artifacts.clone());
+        let sources = Sources::new(&dir.path().join("data"), artifacts.clone());
         let config = LocalConfig::parse(&dir.path().join("penstock.toml"), configuration).unwrap();
         Self { dir, artifacts, sources, config }
     }
