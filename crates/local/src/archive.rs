@@ -59,6 +59,21 @@ impl ArchiveError {
         move |source| Self::Io { path, source }
     }
 
+    /// Why an artifact cannot be unpacked and what to do: the file at hand is Penstock's own, of no use to people.
+    pub(crate) fn of_artifact(&self) -> String {
+        match self {
+            Self::Io { .. } => self.to_string(),
+            Self::Unreadable { reason, .. } => format!(
+                "it is no zip archive that can be read ({reason}); let the action that makes it, or the object that its \
+                 source reads, be a zip archive"
+            ),
+            Self::Entry { entry, fault, .. } => {
+                format!("its `{entry}` {fault}; leave it out, or change it, where the artifact comes from")
+            }
+            Self::TooLarge { what, .. } => format!("{what}; make it smaller where it comes from"),
+        }
+    }
+
     fn entry(archive: &Path, entry: impl std::fmt::Display, fault: impl Into<String>) -> Self {
         Self::Entry { archive: archive.into(), entry: entry.to_string(), fault: fault.into() }
     }

@@ -18,7 +18,6 @@ use async_trait::async_trait;
 use control::ports::{Artifacts, PortError};
 use sha2::{Digest, Sha256};
 
-use crate::archive::{self, UnpackSummary};
 use durable::Directories;
 use names::{Name, Names};
 
@@ -113,22 +112,6 @@ impl LocalArtifacts {
         let to = self.path(bucket, key)?;
         let (store, from) = (self.clone(), stored.to_path_buf());
         self.durably(to, move |to| Ok(((), store.link(&from, to)?))).await
-    }
-
-    /// Unpacks an artifact into a directory that is empty or absent.
-    ///
-    /// # Errors
-    /// `NotFound`, `Invalid` as [`path`](Self::path), `Corrupt` where it cannot be unpacked, in words for people.
-    pub async fn unpack(&self, bucket: &str, key: &str, to: &Path) -> Result<UnpackSummary, PortError> {
-        let (from, to) = (self.path(bucket, key)?, to.to_path_buf());
-        let name = format!("{bucket}/{key}");
-        blocking(move || {
-            if !from.exists() {
-                return Err(PortError::NotFound(format!("the artifact {name}")));
-            }
-            archive::unpack(&from, &to).map_err(|error| PortError::Corrupt(format!("the artifact {name} ({error})")))
-        })
-        .await
     }
 
     /// Puts a file at `to` by `put`, off the executor, and makes its place durable. `put` says what it only named.

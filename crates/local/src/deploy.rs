@@ -29,7 +29,7 @@ enum DeployError {
     Configuration(String),
     #[error(transparent)]
     Store(#[from] PortError),
-    #[error("the artifact `{name}` cannot be unpacked: {error}")]
+    #[error("the artifact `{name}` cannot be unpacked: {}", error.of_artifact())]
     Artifact { name: String, error: ArchiveError },
     #[error("`{}` cannot be written: {reason}", path.display())]
     Taken { path: PathBuf, reason: String },

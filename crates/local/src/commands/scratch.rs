@@ -233,9 +233,9 @@ impl Scratch {
         let unpacked = request.action.inputs.iter().map(|input| {
             let is_primary = primary.is_some_and(|primary| primary.name == input.name);
             let to = if is_primary { scratch.source() } else { scratch.source_of(input.name.as_str()) };
-            async move { ctx.artifacts.unpack(&input.bucket, &input.key, &to).await }
+            unpack(ctx, input, to)
         });
-        futures::future::try_join_all(unpacked).await.map_err(|error| artifact_fault(&error))?;
+        futures::future::try_join_all(unpacked).await?;
         Ok(scratch)
     }
 
@@ -295,6 +295,20 @@ pub(crate) async fn store(
         .map_err(|error| Fault::failed(format!("the output artifact {} cannot be packed: {error}", output.name)))?;
     ctx.artifacts.adopt(&output.bucket, &output.key, &file).await.map_err(|error| artifact_fault(&error))?;
     Ok(ArtifactLocation { digest: Some(packed.sha256), size: Some(packed.size), ..output.clone() })
+}
+
+/// Unpacks an input artifact into a directory that is empty or absent.
+async fn unpack(ctx: &Ctx, input: &ArtifactLocation, to: PathBuf) -> Result<(), Fault> {
+    let file = ctx.artifacts.path(&input.bucket, &input.key).map_err(|error| artifact_fault(&error))?;
+    let fault =
+        |reason: String| Fault::failed(format!("the input artifact {} cannot be unpacked: {reason}", input.name));
+    if !file.exists() {
+        return Err(fault(format!("{} is not there any more", file.display())));
+    }
+    match tokio::task::spawn_blocking(move || archive::unpack(&file, &to)).await {
+        Ok(unpacked) => unpacked.map(|_| ()).map_err(|error| fault(error.of_artifact())),
+        Err(error) => Err(fault(error.to_string())),
+    }
 }
 
 fn artifact_fault(error: &PortError) -> Fault {

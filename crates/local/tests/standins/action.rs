@@ -65,9 +65,10 @@ impl Place {
     }
 
     /// The files of an output artifact, with their content; links as `-> target`.
-    pub async fn output(&self, name: &str) -> BTreeMap<String, String> {
+    pub fn output(&self, name: &str) -> BTreeMap<String, String> {
         let to = self.path().join(format!("out-{name}"));
-        self.ctx.artifacts.unpack("bucket", &format!("out/{name}"), &to).await.unwrap();
+        let zip = self.ctx.artifacts.path("bucket", &format!("out/{name}")).unwrap();
+        local::archive::unpack(&zip, &to).unwrap();
         let entries = local::archive::tree(&to).unwrap();
         let content = |path: &Path| match fs::read_link(path) {
             Ok(target) => format!("-> {}", target.display()),

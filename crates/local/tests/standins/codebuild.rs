@@ -207,7 +207,7 @@ async fn artifacts_are_taken_as_the_buildspec_says() {
     let text = "version: 0.2\nphases:\n  build:\n    commands:\n      - OUT=dist; mkdir -p dist/sub\n      - echo 1 > dist/a; echo 2 > dist/sub/b; echo 3 > dist/b.map; ln -s a dist/link\nartifacts:\n  files: ['**/*']\n  base-directory: $OUT\n  exclude-paths: ['**/*.map']\n";
     let outcome = run(&place, &build(text).output("Built", &[])).await;
     assert_succeeded(&outcome);
-    let files: Vec<(String, String)> = place.output("Built").await.into_iter().collect();
+    let files: Vec<(String, String)> = place.output("Built").into_iter().collect();
     let expected = [("a", "1\n"), ("link", "1\n"), ("sub/b", "2\n")];
     assert_eq!(files, expected.map(|(name, content)| (name.to_owned(), content.to_owned())));
 }
@@ -220,8 +220,8 @@ async fn several_outputs_are_the_secondary_artifacts_of_their_names() {
     assert_succeeded(&outcome);
     let names: Vec<&str> = outcome.outputs.iter().map(|output| output.name.as_str()).collect();
     assert_eq!(names, ["Second", "First"]);
-    assert_eq!(place.output("First").await.into_iter().collect::<Vec<_>>(), [("a".to_owned(), "1\n".to_owned())]);
-    assert_eq!(place.output("Second").await.into_iter().collect::<Vec<_>>(), [("b".to_owned(), "2\n".to_owned())]);
+    assert_eq!(place.output("First").into_iter().collect::<Vec<_>>(), [("a".to_owned(), "1\n".to_owned())]);
+    assert_eq!(place.output("Second").into_iter().collect::<Vec<_>>(), [("b".to_owned(), "2\n".to_owned())]);
     let outcome = run(&place, &build(text).output("First", &[]).output("Third", &[])).await;
     assert!(failure(&outcome).1.contains("artifacts/secondary-artifacts/Third is missing"), "{:?}", outcome.error);
 }

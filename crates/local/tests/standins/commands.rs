@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use control::ports::ActionRequest;
+use control::ports::{ActionRequest, Artifacts};
 use engine::{Outcome, Slot};
 use local::commands::run_commands;
 use local::process::CancellationToken;
@@ -192,7 +192,7 @@ async fn output_files_become_the_artifact() {
     let request = commands(&["chmod +x a; echo new > dist/new"]).input("Source").output("Out", &["dist/**/*", "a"]);
     let outcome = run(&place, &request).await;
     assert_succeeded(&outcome);
-    let files = place.output("Out").await;
+    let files = place.output("Out");
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(names, ["a", "dist/.hidden", "dist/deep/b", "dist/link", "dist/new"]);
     assert_eq!(files["dist/link"], "-> deep/b");
@@ -316,4 +316,26 @@ async fn sessions_at_once_have_a_directory_each() {
         assert_succeeded(&outcome);
     }
     place.assert_clean();
+}
+
+#[tokio::test]
+async fn an_artifact_that_cannot_be_unpacked_is_named_with_why_and_what_to_do() {
+    let place = Place::new();
+    let zip = place.path().join("link.zip");
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(&zip).unwrap());
+    writer.add_symlink("out", "/etc/passwd", zip::write::SimpleFileOptions::default()).unwrap();
+    writer.finish().unwrap();
+    let text = place.path().join("no.zip");
+    std::fs::write(&text, "plain text").unwrap();
+    for (file, why, advice) in [
+        (&zip, "its `out` is a link to `/etc/passwd`, which leads out of the directory", "leave it out, or change it"),
+        (&text, "it is no zip archive that can be read", "be a zip archive"),
+    ] {
+        place.ctx.artifacts.store("bucket", "in/Source", file).await.unwrap();
+        let outcome = run(&place, &commands(&["true"]).input("Source")).await;
+        let (code, message) = failure(&outcome);
+        assert_eq!(code, "JobFailed");
+        let said = format!("the input artifact Source cannot be unpacked: {why}");
+        assert!(message.starts_with(&said) && message.contains(advice), "{message}");
+    }
 }

@@ -127,7 +127,7 @@ async fn hostile_and_broken_artifacts_are_refused() {
     fs::write(&zip, "a single file").unwrap();
     place.ctx.artifacts.store("bucket", "in/App", &zip).await.unwrap();
     let outcome = run(&place, &deploy("site", "true")).await;
-    assert!(failure(&outcome).1.contains("not a zip archive"), "{outcome:?}");
+    assert!(failure(&outcome).1.contains("it is no zip archive"), "{outcome:?}");
     assert_eq!(listing(&place.path().join("out")), Vec::<String>::new());
 }
 

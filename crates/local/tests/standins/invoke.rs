@@ -69,7 +69,7 @@ async fn artifacts_go_in_and_out_by_directories() {
     let outcome = run(&place, &invoke("f").input("My-Source").output("Out", &[])).await;
     assert_succeeded(&outcome);
     assert_eq!(outcome.outputs.len(), 1);
-    assert_eq!(place.output("Out").await["b"], "content");
+    assert_eq!(place.output("Out")["b"], "content");
 
     let place = Place::with("[function.f]\ncommand = [\"true\"]\n");
     let outcome = run(&place, &invoke("f").output("Out", &[])).await;
