@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use control::{Control, ControlError};
 use engine::{Refusal, Stop};
+use model::action_types::{MASK, is_secret_key};
 use model::{ExecutionId, Pipeline, PipelineName};
 
 use crate::exit::Unusable;
@@ -58,14 +59,30 @@ pub async fn declare(control: &Control, pipeline: &Pipeline) -> anyhow::Result<(
     match control.get_pipeline(&pipeline.name, None).await {
         Ok(Some(stored)) if plain(&stored.declaration) == plain(pipeline) => {}
         Ok(_) => {
-            control.update_pipeline(plain(pipeline)).await.map_err(refused)?;
+            control.update_pipeline(with_secrets(plain(pipeline))).await.map_err(refused)?;
         }
         Err(ControlError::Refused(Refusal::PipelineNotFound)) => {
-            control.create_pipeline(plain(pipeline)).await.map_err(refused)?;
+            control.create_pipeline(with_secrets(plain(pipeline))).await.map_err(refused)?;
         }
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+/// What stands for a secret that the file does not tell.
+const UNTOLD: &str = "not told";
+
+/// Declarations that were got from an API show `****` for their secrets, as GitHub's token. Nothing on this machine uses
+/// them.
+fn with_secrets(mut pipeline: Pipeline) -> Pipeline {
+    for action in pipeline.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
+        for (key, value) in &mut action.configuration {
+            if value == MASK && is_secret_key(&action.action_type_id, key) {
+                *value = UNTOLD.into();
+            }
+        }
+    }
+    pipeline
 }
 
 /// A refusal before anything runs is a fault of the input.

@@ -8,6 +8,7 @@ mod init;
 mod proxy;
 mod run;
 mod serve;
+mod stand_ins;
 mod support;
 mod terminal;
 mod validate;
