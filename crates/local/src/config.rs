@@ -193,6 +193,26 @@ impl LocalConfig {
         own.or_else(|| self.sources.get(action)).map(PathBuf::as_path)
     }
 
+    /// The names under `[source]` that no source action of the pipeline has, where one of its source actions has nothing to
+    /// stand in for it: others may be for other pipelines.
+    pub fn unmatched_sources(&self, pipeline: &Pipeline) -> Vec<String> {
+        let sources = pipeline.actions().filter(|(_, action)| action.action_type_id.category == Category::Source);
+        let sources: Vec<_> = sources.map(|(_, action)| action).collect();
+        let lacks = |action: &&model::Action| {
+            let bucket = action.configuration.get("S3Bucket").is_some_and(|name| self.buckets.contains_key(name));
+            !bucket && self.source(pipeline.name.as_str(), action.name.as_str()).is_none()
+        };
+        if !sources.iter().any(lacks) {
+            return Vec::new();
+        }
+        let is_of_pipeline = |name: &str| match name.rsplit_once('/') {
+            Some((of, _)) => of == pipeline.name.as_str(),
+            None => true,
+        };
+        let is_known = |name: &str| sources.iter().any(|action| name.rsplit('/').next() == Some(action.name.as_str()));
+        self.sources.keys().filter(|name| is_of_pipeline(name) && !is_known(name)).cloned().collect()
+    }
+
     /// Lets a pipeline's only source action, if nothing stands in for it, read `repository`.
     pub fn assume_source(&mut self, pipeline: &Pipeline, repository: &Path) {
         let mut sources = pipeline.actions().filter(|(_, a)| a.action_type_id.category == Category::Source);

@@ -78,10 +78,27 @@ fn configuration(args: &RunArgs, pipeline: &Pipeline, beside: &Path) -> Result<L
         Some(file) => LocalConfig::load(file).map_err(unusable)?,
         None => LocalConfig::discover(beside).map_err(unusable)?,
     };
+    for name in config.unmatched_sources(pipeline) {
+        let hint = near_source(pipeline, &name);
+        let warning =
+            format!("warning: {}: [source.\"{name}\"] stands in for no source action{hint}\n", config.shown());
+        // Standard error that is gone cannot be warned on; the run goes on.
+        drop(std::io::stderr().write_all(warning.as_bytes()));
+    }
     if let Some(repository) = repository_of(beside) {
         config.assume_source(pipeline, &repository);
     }
     Ok(config)
+}
+
+fn near_source(pipeline: &Pipeline, name: &str) -> String {
+    let sources = pipeline.actions().filter(|(_, action)| action.action_type_id.category == Category::Source);
+    let sources: Vec<&str> = sources.map(|(_, action)| action.name.as_str()).collect();
+    let action = name.rsplit('/').next().unwrap_or(name);
+    match model::suggestion::did_you_mean(action, sources.iter().copied()) {
+        Some(near) => format!("; did you mean \"{near}\"?"),
+        None => format!(" of the pipeline, which has {}", sources.join(", ")),
+    }
 }
 
 /// The top of the git repository that a directory stands in.
@@ -117,6 +134,9 @@ fn check_approvals(pipeline: &Pipeline, approve: &[ActionPath]) -> Result<(), Un
     Err(Unusable::new(format!("--approve {unknown}: the pipeline has no such approval action; {known}")))
 }
 
+/// The most characters of a variable's value (`PipelineVariableValue` of the API model).
+const MOST_CHARACTERS: usize = 1000;
+
 /// The variables given, every one declared, and none missing that has no default.
 fn variables(pipeline: &Pipeline, given: &[(String, String)]) -> Result<StringMap, Unusable> {
     let declared: Vec<&str> = pipeline.variables.iter().map(|variable| variable.name.as_str()).collect();
@@ -129,6 +149,12 @@ fn variables(pipeline: &Pipeline, given: &[(String, String)]) -> Result<StringMa
                 None => format!("it declares {}", declared.join(", ")),
             };
             return Err(Unusable::new(format!("--variable {name}: the pipeline declares no such variable; {hint}")));
+        }
+        let length = value.chars().count();
+        if !(1..=MOST_CHARACTERS).contains(&length) {
+            let what =
+                format!("--variable {name}: the value has {length} characters; it can have 1 to {MOST_CHARACTERS}");
+            return Err(Unusable::new(what));
         }
         values.insert(name.clone(), value.clone());
     }

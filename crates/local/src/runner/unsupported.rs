@@ -2,6 +2,8 @@
 //!
 //! Only what stands in the declaration is looked at: settings with variables in them are known when they are resolved.
 
+use std::path::Path;
+
 use actions::variable_check::Check;
 use model::deployment_window::Window;
 use model::{ActionName, ActionTypeId, Category, Pipeline, Rule, Stage, StringMap};
@@ -10,7 +12,7 @@ use super::standin::StandIn;
 use crate::commands::variables::split;
 use crate::config::{LocalConfig, bucket_lines, function_lines, secret_lines, source_lines};
 use crate::invoke::{PROVIDER, check_provider, plain_name};
-use crate::sources::Repository;
+use crate::sources::{Repository, missing};
 
 /// An action or rule that cannot run on this machine as things are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +116,13 @@ impl Checking<'_> {
         debug_assert_eq!(action_type.category, Category::Source);
         let (config, name) = (self.config, self.name);
         match config.source(self.pipeline.name.as_str(), name.as_str()) {
-            None if action_type.provider == "S3" => self.bucket(fixed(settings, "S3Bucket"), "reads"),
+            None if action_type.provider == "S3" => {
+                let bucket = fixed(settings, "S3Bucket");
+                self.bucket(bucket, "reads");
+                if let Some(path) = bucket.and_then(|bucket| config.buckets.get(bucket)) {
+                    self.object(path, settings);
+                }
+            }
             None => {
                 let what = format!("nothing stands in for the source action `{name}`");
                 self.say(what, source_lines(name.as_str()));
@@ -122,7 +130,7 @@ impl Checking<'_> {
             Some(path) if !path.exists() => {
                 self.say(format!("{} stands in for `{name}`, but it is not there", path.display()), "");
             }
-            Some(_) if action_type.provider == "S3" => {}
+            Some(path) if action_type.provider == "S3" => self.object(path, settings),
             Some(path) => {
                 if let Err(error) = Repository::open(path) {
                     self.say(error.to_string(), "");
@@ -135,6 +143,15 @@ impl Checking<'_> {
         let Some(bucket) = bucket.filter(|bucket| !self.config.buckets.contains_key(*bucket)) else { return };
         let what = format!("nothing stands in for the bucket `{bucket}`, which `{}` {does}", self.name);
         self.say(what, bucket_lines(bucket));
+    }
+
+    /// An object that may be asked for by another key is looked for when it is.
+    fn object(&mut self, path: &Path, settings: &StringMap) {
+        let is_fixed = settings.get("AllowOverrideForS3ObjectKey").is_none_or(|value| value != "true");
+        let Some(key) = fixed(settings, "S3ObjectKey").filter(|_| is_fixed) else { return };
+        if let Some(what) = missing(path, key) {
+            self.say(what, "");
+        }
     }
 
     fn function(&mut self, function: Option<&str>) {

@@ -25,6 +25,8 @@ const SETTLED: Duration = Duration::from_secs(1);
 enum Object {
     File(PathBuf),
     Directory(PathBuf),
+    /// The directory that stands in for the bucket, as nothing lies at the key.
+    Whole(PathBuf),
     Repository(Box<Repository>),
 }
 
@@ -38,6 +40,7 @@ impl Sources {
     ) -> Result<Found, SourceError> {
         let (bucket, key) = (required(request, "S3Bucket")?, object_key(request)?);
         let (object, path) = find(request, config, bucket, &key)?;
+        let mut taken = String::new();
         let ready = match object {
             Object::Repository(repository) => {
                 let head = repository.resolve(&self.git, "HEAD").await?;
@@ -55,6 +58,14 @@ impl Sources {
                 sink.remark(&format!("the files below {}", directory.display()));
                 self.files_at(directory, None, output).await?
             }
+            Object::Whole(directory) => {
+                sink.remark(&format!(
+                    "nothing is at {}: all files of the directory are taken",
+                    path.join(&key).display()
+                ));
+                taken = format!("; all files below {}", directory.display());
+                self.files_at(directory, None, output).await?
+            }
         };
         let version = ready.commit.as_ref().map_or_else(|| ready.sha256.clone(), |commit| commit.id.clone());
         check_override(request, &version, &path)?;
@@ -65,7 +76,7 @@ impl Sources {
             ("ObjectKey".into(), key),
             ("VersionId".into(), version.clone()),
         ]);
-        let summary = format!("Amazon S3 version id: {version}");
+        let summary = format!("Amazon S3 version id: {version}{taken}");
         Ok(Found { ready, revision_id: version, summary, url: None, variables })
     }
 
@@ -141,7 +152,7 @@ fn check_override(request: &ActionRequest, version: &str, path: &Path) -> Result
 }
 
 /// What stands in for the object, and the path that messages name: `[source]` wins over `[bucket]`; an object below the
-/// directory is taken as it is, and without one the directory itself is packed.
+/// directory is taken as it is, and without one, nor a directory that it would be in, the directory itself is packed.
 fn find(
     request: &ActionRequest,
     config: &LocalConfig,
@@ -170,11 +181,37 @@ fn find(
         (_, Some(there)) if there.is_dir() => Object::Directory(object),
         _ => match Repository::open(path) {
             Ok(repository) => Object::Repository(Box::new(repository)),
-            Err(_) => Object::Directory(path.into()),
+            Err(_) => match missing(path, key) {
+                Some(missing) => return Err(SourceError::Configuration(missing)),
+                None => Object::Whole(path.into()),
+            },
         },
     };
     Ok((found, path.into()))
 }
+
+/// What is wrong with a key that nothing lies at although its directory is there: it is mistyped, or was not built yet.
+/// A directory with nothing of the kind stands in for the object as a whole.
+pub(crate) fn missing(bucket: &Path, key: &str) -> Option<String> {
+    let object = bucket.join(key);
+    let directory = object.parent().filter(|parent| *parent != bucket && parent.is_dir())?;
+    if object.exists() || Repository::open(bucket).is_ok() {
+        return None;
+    }
+    let mut there: Vec<String> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(|item| Some(item.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    there.sort();
+    let more = if there.len() > MOST_SHOWN { ", …" } else { "" };
+    there.truncate(MOST_SHOWN);
+    let there = if there.is_empty() { "nothing".into() } else { there.join(", ") };
+    Some(format!("no object `{key}` is in {}; in {} there is {there}{more}", bucket.display(), directory.display()))
+}
+
+/// How many names of a directory are shown.
+const MOST_SHOWN: usize = 10;
 
 /// What can be told of files without reading them.
 struct Look {

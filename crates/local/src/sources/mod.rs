@@ -19,6 +19,7 @@ use crate::archive::ArchiveError;
 use crate::artifacts::LocalArtifacts;
 use crate::config::LocalConfig;
 use crate::process::LogSink;
+pub(crate) use files::missing;
 pub use git::{Git, GitError};
 use ready::{Prepared, Ready};
 pub use repository::{Repository, RepositoryError};

@@ -452,7 +452,10 @@ async fn an_s3_source_takes_an_object_as_it_is_and_a_directory_packed() {
     assert_succeeded(&place.run(&below).await);
     assert!(place.unpacked(&below, "below").join("src/main").exists());
     let whole = keyed(s3("app.zip"), "whole");
-    assert_succeeded(&place.run(&whole).await);
+    let outcome = place.run(&whole).await;
+    assert_succeeded(&outcome);
+    let taken = format!("; all files below {}", files.display());
+    assert!(outcome.summary.as_ref().unwrap().ends_with(&taken), "{outcome:?}");
     assert!(place.unpacked(&whole, "whole").join("app/src/main").exists());
 
     // Files this young may change once more without their times showing it: nothing is shared yet.
@@ -503,6 +506,11 @@ async fn s3_overrides_and_faults() {
     fs::create_dir(place.path("files")).unwrap();
     fs::write(place.path("files/a"), "1").unwrap();
     fs::write(place.path("files/b"), "2").unwrap();
+    for directory in ["files/k", "files/l"] {
+        fs::create_dir(place.path(directory)).unwrap();
+    }
+    fs::write(place.path("files/l/other.zip"), "").unwrap();
+    fs::write(place.path("files/l/apps.zip"), "").unwrap();
     let asked = |kind, value: &str| Some(SourceOverride { action: "Run".into(), kind, value: value.into() });
     let version = place.run(&s3("a")).await.variables["VersionId"].clone();
 
@@ -527,6 +535,8 @@ async fn s3_overrides_and_faults() {
             "only the present one",
         ),
         (with(s3("a"), asked(SourceRevisionType::CommitId, "x")), "ConfigurationError", "not a COMMIT_ID"),
+        (s3("k/app.zip"), "ConfigurationError", "/files/k there is nothing"),
+        (s3("l/app.zip"), "ConfigurationError", "/files/l there is apps.zip, other.zip"),
         (s3("../data/secret"), "ConfigurationError", "no object key below"),
         (s3("a").configure("S3Bucket", "gone"), "ConfigurationError", "but it is not there"),
         (s3("a").configure("S3Bucket", "other"), "ConfigurationError", "[bucket.\"other\"]\npath ="),
