@@ -30,6 +30,26 @@ pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
     did_you_mean(word, candidates).map(|known| format!("; did you mean \"{known}\"?")).unwrap_or_default()
 }
 
+/// The same; where nothing is near, what there is.
+pub(crate) fn hint_or_list<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = candidates.into_iter().collect();
+    let near = hint(word, names.iter().copied());
+    if !near.is_empty() {
+        return near;
+    }
+    names.sort_unstable();
+    let more = if names.len() > MAX_LISTED { ", …" } else { "" };
+    names.truncate(MAX_LISTED);
+    match names.as_slice() {
+        [] => "; there is none".into(),
+        [only] => format!("; there is {only}"),
+        several => format!("; there are {}{more}", several.join(", ")),
+    }
+}
+
+/// No more names are listed than these.
+const MAX_LISTED: usize = 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,6 +140,10 @@ fn wrong_type(shape: &Shape, kind: &Kind, value: &Value) -> String {
         (Kind::String { .. }, Value::Object(_) | Value::Array(_)) if shape.name.ends_with("ConfigurationValue") => {
             format!("is {is}, but {needed} is needed: write it as JSON text in quotes")
         }
+        // YAML's `- echo a: b`.
+        (Kind::String { .. }, Value::Object(fields)) if fields.len() == 1 => {
+            format!("is {is}, but {needed} is needed: in YAML put a text with \": \" in it in quotes")
+        }
         (Kind::Integer { .. } | Kind::Boolean, Value::String(_)) => {
             format!("is {is}, but {needed} is needed: leave out the quotes")
         }

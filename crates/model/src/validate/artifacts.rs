@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::draft::{Draft, Moment, Task};
 use crate::action_types::{Count, UNKNOWN_TYPE_ARTIFACTS};
 use crate::finding::{Code, Findings};
-use crate::suggestion::hint;
+use crate::suggestion::hint_or_list;
 
 /// Who produces an artifact, and when.
 type Producers<'a> = HashMap<&'a str, (Moment, &'a str)>;
@@ -43,7 +43,7 @@ fn check_inputs(task: &Task<'_>, producers: &Producers<'_>, findings: &mut Findi
         let path = || artifact_path(task, "inputArtifacts", index);
         match producers.get(name) {
             None => {
-                let hint = hint(name, producers.keys().copied());
+                let hint = hint_or_list(name, producers.keys().copied());
                 let message =
                     format!("input artifact \"{name}\" of {} is produced by no action{hint}", task.describe());
                 findings.error(Code::UnknownArtifact, path(), message);

@@ -118,8 +118,12 @@ fn check_result(
         let message = format!("{field} with a ROLLBACK result cannot be added to a PARALLEL mode pipeline");
         findings.error(Code::ExecutionModeConflict, path, message);
     } else if result == Rollback && stage.index == 0 {
-        let message =
-            format!("the source stage cannot be rolled back: {field} of the first stage can be FAIL or RETRY");
+        let others = allowed.iter().filter(|other| **other != Rollback);
+        let words: Vec<_> = others.map(|result| result.as_str()).collect();
+        let message = format!(
+            "the source stage cannot be rolled back: here {field} of the first stage can be {}",
+            words.join(" or ")
+        );
         findings.error(Code::InvalidResult, path, message);
     }
 }

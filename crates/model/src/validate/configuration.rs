@@ -129,7 +129,9 @@ fn check_artifact(task: &Task<'_>, name: &str) -> Option<String> {
 
 fn check_artifact_file(task: &Task<'_>, value: &str) -> Option<String> {
     match value.split_once("::") {
-        Some((artifact, file)) if !file.is_empty() => check_artifact(task, artifact),
+        Some((artifact, file)) if !file.is_empty() => {
+            check_artifact(task, artifact).map(|fault| format!("is {}, whose artifact {fault}", quote(value)))
+        }
         Some(_) | None => Some(format!("is {}; it must be \"ARTIFACT::FILE\"", quote(value))),
     }
 }

@@ -1,7 +1,10 @@
 //! Fields that only some action types have: commands and their environment, output variables, files, timeouts.
 
-use super::draft::{Draft, Task, has, list};
+use std::collections::HashSet;
+
+use super::draft::{Draft, Task, has, list, text};
 use crate::finding::{Code, Findings};
+use crate::shapes::quote;
 use crate::status::Category;
 
 pub(super) fn check(draft: &Draft<'_>, findings: &mut Findings) {
@@ -23,12 +26,14 @@ fn check_commands(task: &Task<'_>, findings: &mut Findings) {
             findings.error(Code::MissingField, task.path("commands"), message);
         }
         for (index, command) in task.commands().filter(|(_, command)| command.contains(['\n', '\r'])) {
-            let lines = command.lines().count();
-            let message = format!(
-                "AWS CodePipeline takes single lines only; this command has {lines}: make each line a command of its own"
-            );
+            let right = match command.trim_end_matches(['\n', '\r']).lines().count() {
+                0 | 1 => "this command ends with a line break: leave that out".to_owned(),
+                lines => format!("this command has {lines}: make each line a command of its own"),
+            };
+            let message = format!("AWS CodePipeline takes single lines only; {right}");
             findings.warning(Code::InvalidPattern, format_args!("{}.commands[{index}]", task.place), message);
         }
+        check_outputs(task, findings);
         return;
     }
     for field in ["commands", "outputVariables"] {
@@ -44,11 +49,54 @@ fn check_commands(task: &Task<'_>, findings: &mut Findings) {
     }
 }
 
+/// What a Commands action hands on: files of artifacts, variables of its environment.
+fn check_outputs(task: &Task<'_>, findings: &mut Findings) {
+    for (index, artifact) in list(task.value, "outputArtifacts").iter().enumerate() {
+        if artifact.is_object() && !has(artifact, "files") {
+            let message = format!(
+                "output artifact \"{}\" names no files; say which go into it, such as \"files\": [\"**/*\"]",
+                text(artifact, "name").unwrap_or_default()
+            );
+            let path = format!("{}.outputArtifacts[{index}].files", task.place);
+            findings.error(Code::MissingField, path, message);
+        }
+    }
+    let mut seen = HashSet::new();
+    for (index, name) in list(task.value, "outputVariables").iter().enumerate() {
+        let Some(name) = name.as_str() else { continue };
+        let path = format!("{}.outputVariables[{index}]", task.place);
+        if !is_variable_name(name) {
+            let message = format!(
+                "{} is no name of an environment variable: letters, digits and underscores, the first no digit",
+                quote(name)
+            );
+            findings.error(Code::InvalidPattern, path, message);
+        } else if !seen.insert(name) {
+            findings.error(Code::DuplicateName, path, format!("output variable \"{name}\" is listed twice"));
+        }
+    }
+}
+
+fn is_variable_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+}
+
 fn check_environment(task: &Task<'_>, findings: &mut Findings) {
     let takes = runs_commands(task) || task.is(Category::Deploy, "EKS");
     if !takes && !list(task.value, "environmentVariables").is_empty() {
         let message = misplaced(task, "environmentVariables", "Commands and EKS");
         findings.error(Code::MisplacedField, task.path("environmentVariables"), message);
+    }
+    let mut seen = HashSet::new();
+    for (index, variable) in list(task.value, "environmentVariables").iter().enumerate() {
+        if let Some(name) = text(variable, "name").filter(|name| !seen.insert(*name)) {
+            let message = format!("environment variable \"{name}\" of {} is set twice; keep one", task.describe());
+            findings.error(
+                Code::DuplicateName,
+                format_args!("{}.environmentVariables[{index}].name", task.place),
+                message,
+            );
+        }
     }
 }
 

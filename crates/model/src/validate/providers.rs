@@ -36,7 +36,20 @@ pub(super) fn check(task: &Task<'_>, findings: &mut Findings) {
         (Category::Invoke, "InspectorScan") => {
             require_when(task, "InspectorRunMode", &["ECRImageScan"], "ECRRepositoryName", findings);
         }
+        (Category::Rule, "VariableCheck") => check_expression(task, findings),
         (_, _) => {}
+    }
+}
+
+/// A regular expression without references in it stays as wrong as it is.
+fn check_expression(task: &Task<'_>, findings: &mut Findings) {
+    let matches = task.setting("Operator") == Some("MATCHES");
+    let Some(value) = task.setting("Value").filter(|value| matches && !value.contains("#{")) else { return };
+    if let Err(error) = regex::Regex::new(value) {
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        let message = format!("Value is no regular expression that can be used with MATCHES: {reason}");
+        findings.error(Code::InvalidConfiguration, setting_path(task, "Value"), message);
     }
 }
 

@@ -1246,3 +1246,88 @@ fn a_reference_is_judged_once_in_a_text() {
     value["stages"][1]["actions"][1]["commands"] = json!(["echo #{no.such} #{no.such}"]);
     assert_eq!(validate(&value).1.len(), 1);
 }
+
+/// The messages about a declaration that this change was made to.
+fn messages(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut value = base();
+    change(&mut value);
+    validate(&value).1.into_iter().map(|finding| finding.message).collect()
+}
+
+#[test]
+fn what_a_commands_action_hands_on() {
+    let path = |field: &str| format!("$.stages[1].actions[1].{field}");
+    for (field, content, code, at) in [
+        ("outputArtifacts", json!([{"name": "Out"}]), Code::MissingField, path("outputArtifacts[0].files")),
+        ("outputVariables", json!(["A", "1-B"]), Code::InvalidPattern, path("outputVariables[1]")),
+        ("outputVariables", json!(["A", "A"]), Code::DuplicateName, path("outputVariables[1]")),
+        (
+            "environmentVariables",
+            json!([{"name": "E", "value": "1"}, {"name": "E", "value": "2"}]),
+            Code::DuplicateName,
+            path("environmentVariables[1].name"),
+        ),
+    ] {
+        let mut value = base();
+        put(&mut value, &format!("{TEST}/{field}"), Some(content));
+        let found: Vec<_> = validate(&value).1.into_iter().map(|finding| (finding.code, finding.path)).collect();
+        assert!(found.contains(&(code, at)), "{field}: {found:?}");
+    }
+}
+
+#[test]
+fn an_expression_that_is_none_is_found() {
+    let check = |expression: &str| {
+        let rule = json!({
+            "name": "Check",
+            "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1"},
+            "configuration": {"Variable": "#{variables.Level}", "Operator": "MATCHES", "Value": expression}
+        });
+        messages(|value| {
+            value["stages"][2]["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+        })
+    };
+    assert_eq!(check("v[0-9]+"), Vec::<String>::new());
+    assert_eq!(check("(#{variables.Level}"), Vec::<String>::new());
+    let said = "Value is no regular expression that can be used with MATCHES: unclosed group";
+    assert_eq!(check("(v"), [said]);
+}
+
+#[test]
+fn findings_say_what_would_be_right() {
+    let rule = json!([{
+        "name": "Check",
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"},
+        "configuration": {"FunctionName": "f"}
+    }]);
+    let first = |field: &str, content: Value| messages(|value| value["stages"][0][field] = content);
+    let conditions = json!({"conditions": [{"result": "ROLLBACK", "rules": rule}]});
+    let said = |words: &str| words.to_owned();
+    assert!(first("onSuccess", conditions)[0].ends_with("onSuccess of the first stage can be FAIL"));
+    assert!(first("onFailure", json!({"result": "ROLLBACK"}))[0].ends_with("first stage can be RETRY or FAIL"));
+    let changed = |at: &str, content: Value| messages(|value| put(value, at, Some(content)));
+    for (at, content, needed) in [
+        ("/triggers/0/gitConfiguration/sourceActionName", json!("Zzz"), said("; there are Bucket, Repo")),
+        (
+            "/stages/1/actions/1/commands/0",
+            json!("multi\n"),
+            said("this command ends with a line break: leave that out"),
+        ),
+        ("/stages/1/actions/1/commands/0", json!("a\nb\n"), said("this command has 2: ")),
+        (
+            "/stages/1/actions/1/commands/0",
+            json!({"echo a": "b"}),
+            said("in YAML put a text with \": \" in it in quotes"),
+        ),
+        ("/stages/1/actions/1/commands/0", json!("#{Zzzzzzz.A}"), said("; there are ")),
+        ("/stages/1/actions/1/inputArtifacts/0/name", json!("Zzzzzzz"), said("; there are ")),
+        (
+            "/stages/2/actions/1/configuration/TemplatePath",
+            json!("Z::t.yml"),
+            said("is \"Z::t.yml\", whose artifact is \"Z\"; it must be one of"),
+        ),
+    ] {
+        let messages = changed(at, content);
+        assert!(messages.iter().any(|message| message.contains(&needed)), "{at}: {messages:?}");
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::draft::{Draft, has, list, text};
 use crate::finding::{Code, Findings};
 use crate::status::Category;
-use crate::suggestion::hint;
+use crate::suggestion::hint_or_list;
 
 const INVALID: &str = "the trigger configuration for the source action is not valid";
 
@@ -34,7 +34,7 @@ fn check_source(draft: &Draft<'_>, name: &str, path: &str, findings: &mut Findin
     let names: Vec<_> = sources.clone().map(|action| action.name).collect();
     match sources.find(|action| action.name == name) {
         None => {
-            let message = format!("there is no source action \"{name}\"{}", hint(name, names));
+            let message = format!("there is no source action \"{name}\"{}", hint_or_list(name, names));
             findings.error(Code::TriggerSource, path, message);
         }
         Some(action) if action.provider != "CodeStarSourceConnection" => {

@@ -9,7 +9,7 @@ use crate::finding::{Code, Findings};
 use crate::references::{self, EXECUTION_ID, EXECUTION_VARIABLES, PIPELINE_VARIABLES, Reference};
 use crate::shapes::quote;
 use crate::status::Category;
-use crate::suggestion::hint;
+use crate::suggestion::{hint, hint_or_list};
 
 /// Output variables of sources whose text strangers choose: whoever may push a branch or open a pull request.
 const STRANGERS_WRITE: &[&str] = &[
@@ -134,14 +134,14 @@ fn check_reference(
         EXECUTION_VARIABLES => Some(format!("; this namespace has {EXECUTION_ID} only")),
         PIPELINE_VARIABLES if names.variables.contains(key) => None,
         PIPELINE_VARIABLES => {
-            let hint = hint(key, names.variables.iter().copied());
+            let hint = hint_or_list(key, names.variables.iter().copied());
             Some(format!(": the pipeline declares no variable \"{key}\"{hint}"))
         }
         _ => match names.namespaces.get(namespace) {
             Some(producer) => return check_producer(task, producer, reference, how, path, findings),
             None => Some(format!(
                 ": no action has the namespace \"{namespace}\"{}",
-                hint(namespace, names.namespaces.keys().copied())
+                hint_or_list(namespace, names.namespaces.keys().copied())
             )),
         },
     };

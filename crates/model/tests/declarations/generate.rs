@@ -105,6 +105,7 @@ fn build_stage(plan: &Plan, stage: usize, kinds: &[u8], produced: &mut Vec<Strin
             action["actionTypeId"] = action_type("Compute", "AWS", "Commands");
             action["commands"] = json!(["make", "make test TARGET=#{variables.Target}"]);
             action["outputVariables"] = json!(["Version"]);
+            action["outputArtifacts"][0]["files"] = json!(["out/**/*"]);
         } else {
             action["actionTypeId"] = action_type("Build", "AWS", "CodeBuild");
             action["configuration"] = json!({
