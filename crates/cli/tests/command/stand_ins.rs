@@ -86,3 +86,32 @@ fn a_variables_value_has_1_to_1000_characters() {
         assert!(ended.stderr.contains(&said), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn secrets_that_cannot_be_read_are_said_all_at_once_before_anything_starts() {
+    let mut compile = commands("Compile", &["true"]);
+    let secret = |name: &str| json!({"name": name, "value": name, "type": "SECRETS_MANAGER"});
+    compile["environmentVariables"] = json!([secret("file"), secret("unset"), secret("there")]);
+    let buildspec = "version: 0.2\nenv: {secrets-manager: {A: 'untold:key'}, parameter-store: {B: '/p'}}\n\
+                     phases: {build: {commands: ['true']}}\n";
+    let build = json!({
+        "name": "Spec", "actionTypeId": {"category": "Build", "owner": "AWS", "provider": "CodeBuild", "version": "1"},
+        "configuration": {"ProjectName": "p", "BuildspecOverride": buildspec}, "inputArtifacts": [{"name": "Source"}]
+    });
+    let dir = project(&pipeline(&[("Build", &[compile, build])]));
+    let config =
+        "[secret.file]\nfile = 'missing'\n[secret.unset]\nenv = 'NOBODY_SETS_THIS'\n[secret.there]\nvalue = 'x'\n";
+    files(dir.path(), &[("penstock.toml", config)]);
+    let ended = run(dir.path(), &["run", "pipeline.json"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{}", ended.stderr);
+    for needed in [
+        "the secret `file` is in ",
+        "missing, which cannot be read",
+        "the secret `unset` is in the environment variable NOBODY_SETS_THIS, which is not set; `Compile` reads it",
+        "the secret `untold`, which `Spec` reads, is not known",
+        "the secret `/p`, which `Spec` reads, is not known",
+    ] {
+        assert!(ended.stderr.contains(needed), "{needed:?} is missing in:\n{}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("there`"), "{}", ended.stderr);
+}

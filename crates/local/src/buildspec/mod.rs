@@ -49,6 +49,14 @@ async fn codebuild(ctx: &Ctx, request: &ActionRequest, stop: &CancellationToken)
     ended
 }
 
+/// The secrets and parameters that an inline buildspec reads, and whether their names may have a key behind them. What is
+/// a file's name, or no buildspec, has none: that is said when the build runs.
+pub(crate) fn secrets(text: &str) -> Vec<(String, bool)> {
+    let Ok(spec) = spec::read(text) else { return Vec::new() };
+    let names = |pairs: Vec<(String, String)>, with_key| pairs.into_iter().map(move |(_, name)| (name, with_key));
+    names(spec.secrets, true).chain(names(spec.parameters, false)).collect()
+}
+
 fn refuse_batch(configuration: &StringMap) -> Result<(), Fault> {
     match configuration.get("BatchEnabled").map(|value| value.to_ascii_lowercase()).as_deref() {
         Some("true") => Err(Fault::configuration(

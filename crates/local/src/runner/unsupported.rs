@@ -9,6 +9,7 @@ use model::deployment_window::Window;
 use model::{ActionName, ActionTypeId, Category, Pipeline, Rule, Stage, StringMap};
 
 use super::standin::StandIn;
+use crate::buildspec;
 use crate::commands::variables::split;
 use crate::config::{LocalConfig, bucket_lines, function_lines, secret_lines, source_lines};
 use crate::invoke::{PROVIDER, check_provider, plain_name};
@@ -173,6 +174,9 @@ impl Checking<'_> {
                 format!("`{}` has BatchEnabled: batch builds cannot be run here; split it into actions", self.name);
             self.say(what, "");
         }
+        for (secret, with_key) in fixed(settings, "BuildspecOverride").map(buildspec::secrets).unwrap_or_default() {
+            self.secret(&secret, with_key);
+        }
         let Some(variables) = fixed(settings, "EnvironmentVariables") else { return };
         // What is no such list is said when the action runs, and by validation.
         let variables: Vec<BuildVariable> = serde_json::from_str(variables).unwrap_or_default();
@@ -194,8 +198,14 @@ impl Checking<'_> {
     fn secret(&mut self, reference: &str, with_key: bool) {
         let (id, _) = if with_key { split(reference) } else { (reference, None) };
         let known = |name: &str| self.config.secrets.contains_key(name);
-        if !reference.contains("#{") && !known(reference) && !known(id) {
-            self.say(format!("the secret `{id}`, which `{}` reads, is not known", self.name), secret_lines(id));
+        if reference.contains("#{") {
+            return;
+        }
+        let Some(name) = [reference, id].into_iter().find(|name| known(name)) else {
+            return self.say(format!("the secret `{id}`, which `{}` reads, is not known", self.name), secret_lines(id));
+        };
+        if let Err(error) = self.config.secret(name) {
+            self.say(format!("{error}; `{}` reads it", self.name), "");
         }
     }
 }
