@@ -264,6 +264,17 @@ fn waiting(dir: &TempDir) -> Child {
     child
 }
 
+/// The same, started by a program that becomes it.
+fn waiting_through(dir: &TempDir, program: &[&str]) -> Child {
+    let plain = penstock(dir.path());
+    let mut command = Command::new(program[0]);
+    command.args(&program[1..]).arg(plain.get_program()).args(["run", "pipeline.json"]);
+    command.current_dir(dir.path()).env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&dir.path().join("started"));
+    child
+}
+
 fn waiting_project() -> TempDir {
     let dir = scratch();
     let here = dir.path().display();
@@ -330,7 +341,8 @@ fn ctrl_c_twice_leaves_nothing_running() {
 fn the_end_of_a_session_leaves_nothing_running() {
     for signal in [Signal::TERM, Signal::HUP] {
         let dir = waiting_project();
-        let child = waiting(&dir);
+        // Whoever runs these tests may have had hangups ignored.
+        let child = waiting_through(&dir, &["env", "--default-signal=HUP"]);
         kill_process(Pid::from_child(&child), signal).unwrap();
         let (code, stdout) = end_of(child);
         assert_eq!(code, Some(130), "{signal:?}: {stdout}");
@@ -342,12 +354,7 @@ fn the_end_of_a_session_leaves_nothing_running() {
 #[test]
 fn a_hangup_that_nohup_has_it_ignore_is_ignored() {
     let dir = waiting_project();
-    let plain = penstock(dir.path());
-    let mut nohup = Command::new("nohup");
-    nohup.arg(plain.get_program()).args(["run", "pipeline.json"]).current_dir(dir.path()).env_clear();
-    nohup.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let child = nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for(&dir.path().join("started"));
+    let child = waiting_through(&dir, &["nohup"]);
     kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
     std::fs::write(dir.path().join("go"), "").unwrap();
     let (code, stdout) = end_of(child);
