@@ -235,6 +235,17 @@ words!(
     }
 );
 
+impl ConditionSlot {
+    /// The field of a stage's declaration that holds its conditions, which is also what people call them.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::BeforeEntry => "beforeEntry",
+            Self::OnSuccess => "onSuccess",
+            Self::OnFailure => "onFailure",
+        }
+    }
+}
+
 words!(
     /// `ActionCategory`, with `Rule` for rule types.
     Category {

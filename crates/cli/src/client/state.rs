@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::{ExecutionArgs, Format, StateArgs};
 use crate::exit::Exit;
 use crate::output::{ATTENTION, DIM, Look, STRONG};
-use crate::progress::{State, clean, pad, slot_name, width};
+use crate::progress::{State, clean, pad, width};
 
 use super::table::{ago, paint_state};
 use super::{Api, execution_or_newest, show};
@@ -82,9 +82,8 @@ fn push_stage(text: &mut String, stage: &Value, columns: usize, look: Look, now:
 
 /// The conditions of a stage that were evaluated, by what the declaration calls them.
 fn conditions(stage: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
-    let slots = [ConditionSlot::BeforeEntry, ConditionSlot::OnSuccess, ConditionSlot::OnFailure].into_iter();
-    slots.filter_map(|slot| {
-        let name = slot_name(slot);
+    ConditionSlot::ALL.iter().filter_map(|slot| {
+        let name = slot.field();
         let condition = &stage[format!("{name}ConditionState")];
         condition["latestExecution"]["status"].is_string().then_some((name, condition))
     })

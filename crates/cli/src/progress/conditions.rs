@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use model::{ConditionResult, ConditionSlot};
 
-use crate::output::{ATTENTION, BAD, DIM, Look};
+use crate::output::{ATTENTION, BAD, Look};
 
-use super::summary::QUOTED_OUTPUT;
+use super::summary::{QUOTED_OUTPUT, push_log, push_output};
 use super::text::clean;
 
 /// A condition of a stage that did not hold.
@@ -35,22 +35,13 @@ pub struct UnmetRule {
     pub log: Option<String>,
 }
 
-/// A condition as the declaration calls it.
-pub fn slot_name(slot: ConditionSlot) -> &'static str {
-    match slot {
-        ConditionSlot::BeforeEntry => "beforeEntry",
-        ConditionSlot::OnSuccess => "onSuccess",
-        ConditionSlot::OnFailure => "onFailure",
-    }
-}
-
 /// Every condition that did not hold: its rules, why, their last lines, what to do.
 pub fn unmet_conditions(conditions: &[Unmet], look: Look) -> String {
     let mut text = String::new();
     for unmet in conditions {
         let is_skip = unmet.result == Some(ConditionResult::Skip);
         let what = if is_skip { "; the stage was skipped" } else { "" };
-        let title = format!("{}: its {} condition {}{what}", unmet.stage, slot_name(unmet.slot), unmet.status);
+        let title = format!("{}: its {} condition {}{what}", unmet.stage, unmet.slot.field(), unmet.status);
         let _ = writeln!(text, "\n{}", look.paint(if is_skip { ATTENTION } else { BAD }, &title));
         for rule in &unmet.rules {
             push_rule(&mut text, rule, look);
@@ -61,7 +52,6 @@ pub fn unmet_conditions(conditions: &[Unmet], look: Look) -> String {
 }
 
 fn push_rule(text: &mut String, rule: &UnmetRule, look: Look) {
-    let bar = if look.unicode { "│" } else { "|" };
     let name = &rule.name;
     match &rule.error {
         Some((code, message)) => {
@@ -71,17 +61,13 @@ fn push_rule(text: &mut String, rule: &UnmetRule, look: Look) {
                 None => (&lines[..], &[][..]),
             };
             let _ = writeln!(text, "  rule {name}: {}: {}", clean(code), said.join("\n  "));
-            for line in output {
-                let _ = writeln!(text, "  {} {}", look.paint(DIM, bar), line.strip_prefix("  ").unwrap_or(line));
-            }
+            push_output(text, output.iter().map(|line| line.strip_prefix("  ").unwrap_or(line)), look);
         }
         None => {
             let _ = writeln!(text, "  rule {name}: was left before it ended");
         }
     }
-    if let Some(log) = &rule.log {
-        let _ = writeln!(text, "  the whole output: {log}");
-    }
+    push_log(text, rule.log.as_deref());
 }
 
 fn advice(unmet: &Unmet) -> &'static str {

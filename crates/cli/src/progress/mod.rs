@@ -9,7 +9,7 @@ mod text;
 mod tree;
 
 pub use board::{ActionRow, Board, News, Span, State};
-pub use conditions::{Unmet, UnmetRule, slot_name, unmet_conditions};
+pub use conditions::{Unmet, UnmetRule, unmet_conditions};
 pub use plain::Plain;
 pub use screen::Screen;
 pub use summary::{Places, failures, summary};

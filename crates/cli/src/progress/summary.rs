@@ -1,6 +1,6 @@
 //! What is told at the end: each failure with its last lines and what to do, then what ran and where to look.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::path::Path;
 
 use model::Timestamp;
@@ -36,16 +36,26 @@ pub fn failures(board: &Board, look: Look, log_of: impl Fn(&ActionRow) -> Option
             let message: Vec<&str> = message.map(String::as_str).collect();
             let _ = writeln!(text, "  {code}: {}", message.join("\n  "));
         }
-        let bar = if look.unicode { "│" } else { "|" };
-        for line in &action.tail {
-            let _ = writeln!(text, "  {} {line}", look.paint(DIM, bar));
-        }
-        if let Some(log) = log_of(action) {
-            let _ = writeln!(text, "  the whole output: {log}");
-        }
+        push_output(&mut text, &action.tail, look);
+        push_log(&mut text, log_of(action).as_deref());
         let _ = writeln!(text, "  {}", advice(action));
     }
     text
+}
+
+/// The last lines of an output.
+pub(super) fn push_output(text: &mut String, lines: impl IntoIterator<Item = impl Display>, look: Look) {
+    let bar = if look.unicode { "│" } else { "|" };
+    for line in lines {
+        let _ = writeln!(text, "  {} {line}", look.paint(DIM, bar));
+    }
+}
+
+/// Where all of it is.
+pub(super) fn push_log(text: &mut String, log: Option<&str>) {
+    if let Some(log) = log {
+        let _ = writeln!(text, "  the whole output: {log}");
+    }
 }
 
 fn advice(action: &ActionRow) -> &'static str {

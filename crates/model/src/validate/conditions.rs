@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::draft::{Draft, SLOTS, StageDraft, conditions, has, list, slot_field, text};
+use super::draft::{Draft, SLOTS, StageDraft, conditions, has, list, text};
 use crate::finding::{Code, Findings};
 use crate::status::{ConditionResult, ConditionSlot, ExecutionMode};
 
@@ -16,7 +16,7 @@ pub(super) fn check(draft: &Draft<'_>, findings: &mut Findings) {
         check_failure(draft, stage, findings);
         for slot in SLOTS {
             for (index, condition) in conditions(stage.value, slot).iter().enumerate() {
-                let path = format!("$.stages[{}].{}.conditions[{index}]", stage.index, slot_field(slot));
+                let path = format!("$.stages[{}].{}.conditions[{index}]", stage.index, slot.field());
                 check_condition(draft, stage, slot, (condition, &path), findings);
             }
         }
@@ -106,7 +106,7 @@ fn check_result(
         (ConditionSlot::OnFailure, true) => &[Rollback, Retry, Fail],
         (ConditionSlot::OnFailure, false) => &[Rollback, Fail],
     };
-    let field = slot_field(slot);
+    let field = slot.field();
     if slot == ConditionSlot::OnFailure && !top && result == Retry {
         let message = "an automatic retry takes no conditions: give onFailure the result \"RETRY\" instead";
         findings.error(Code::FailureConflict, path, message);

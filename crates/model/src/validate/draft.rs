@@ -59,7 +59,7 @@ impl fmt::Display for TaskPlace {
         match self {
             Self::Action { stage, index } => write!(f, "$.stages[{stage}].actions[{index}]"),
             Self::Rule { stage, slot, condition, index } => {
-                write!(f, "$.stages[{stage}].{}.conditions[{condition}].rules[{index}]", slot_field(*slot))
+                write!(f, "$.stages[{stage}].{}.conditions[{condition}].rules[{index}]", slot.field())
             }
         }
     }
@@ -68,15 +68,6 @@ impl fmt::Display for TaskPlace {
 /// The slots in which a stage may have conditions.
 pub(super) const SLOTS: [ConditionSlot; 3] =
     [ConditionSlot::BeforeEntry, ConditionSlot::OnSuccess, ConditionSlot::OnFailure];
-
-/// The field of a stage that holds the conditions of a slot.
-pub(super) fn slot_field(slot: ConditionSlot) -> &'static str {
-    match slot {
-        ConditionSlot::BeforeEntry => "beforeEntry",
-        ConditionSlot::OnSuccess => "onSuccess",
-        ConditionSlot::OnFailure => "onFailure",
-    }
-}
 
 impl<'a> Draft<'a> {
     pub(super) fn read(value: &'a Value) -> Self {
@@ -209,7 +200,7 @@ impl<'a> Task<'a> {
 
 /// The conditions of a slot of a stage.
 pub(super) fn conditions(stage: &Value, slot: ConditionSlot) -> &[Value] {
-    stage.get(slot_field(slot)).map_or(&[], |content| list(content, "conditions"))
+    stage.get(slot.field()).map_or(&[], |content| list(content, "conditions"))
 }
 
 /// A field that is text.
