@@ -8,6 +8,7 @@ mod inbox;
 mod publisher;
 mod recovery;
 pub mod regions;
+mod spread;
 mod worker;
 
 use std::path::PathBuf;
@@ -132,6 +133,9 @@ impl Host {
             RedbTable::open(&options.data, Options { observer: Some(sender.observer()), ..Options::default() })?;
         let table = Arc::new(table);
         crate::process::recover(&options.data);
+        if let Err(error) = spread::spread(&options.data) {
+            tracing::debug!(%error, "the data directory's files lie where the file system puts them");
+        }
         let (events, _) = broadcast::channel(BACKLOG);
         let (output, _) = broadcast::channel(BACKLOG);
         let artifacts = LocalArtifacts::open(options.data.join("artifacts"), Durability::Synced)?;
