@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use engine::{Change, Item, ItemKey, Read, Slice, Success};
 use model::{ExecutionType, Ordinal, Pipeline, PipelineId, StageName, Version};
 
@@ -13,15 +14,18 @@ use crate::stored::{decode, decode_item};
 
 /// How many immutable items are kept in memory.
 const CACHE_ITEMS: usize = 512;
+/// How many items that change are kept in memory as they were decoded.
+const CACHE_DECODED: usize = 128;
 /// How many declarations (without their stages) are kept in memory.
 const CACHE_DECLARATIONS: usize = 64;
 /// How many items one read of a query asks for.
 const PAGE: usize = 200;
 
-/// Immutable items by pipeline and key, and the declarations of versions.
+/// Immutable items by pipeline and key, what was decoded last, and the declarations of versions.
 #[derive(Default)]
 pub struct Cache {
     items: Mutex<HashMap<(PipelineId, ItemKey), Item>>,
+    decoded: Mutex<HashMap<(PipelineId, ItemKey), (Bytes, Item)>>,
     declarations: Mutex<HashMap<(PipelineId, Version), Arc<Pipeline>>>,
 }
 
@@ -52,6 +56,25 @@ impl Cache {
             items.clear();
         }
         items.insert((id, key.clone()), item.clone());
+    }
+
+    /// An item that was read: it is decoded only if the last that was read or written of this key had another body.
+    fn decode(&self, id: PipelineId, key: &ItemKey, body: &Bytes) -> Result<Item, PortError> {
+        let known = self.decoded.lock().unwrap_or_else(PoisonError::into_inner).get(&(id, key.clone())).cloned();
+        if let Some((_, item)) = known.filter(|(known, _)| known == body) {
+            return Ok(item);
+        }
+        let item = decode_item(key, body)?;
+        self.keep_decoded(id, key, body, &item);
+        Ok(item)
+    }
+
+    fn keep_decoded(&self, id: PipelineId, key: &ItemKey, body: &Bytes, item: &Item) {
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if decoded.len() >= CACHE_DECODED {
+            decoded.clear();
+        }
+        decoded.insert((id, key.clone()), (body.clone(), item.clone()));
     }
 }
 
@@ -136,7 +159,7 @@ impl Loader {
                         let Some(item_key) = keys::parse_item_sk(&key.sk) else {
                             return Err(PortError::Corrupt(key.sk));
                         };
-                        if let Item::Action(action) = decode_item(&item_key, &stored.body)? {
+                        if let Item::Action(action) = self.cache.decode(pipeline, &item_key, &stored.body)? {
                             loaded.revisions.insert(item_key, stored.revision);
                             actions.push(action);
                         }
@@ -180,7 +203,11 @@ impl Loader {
             let item = match stored {
                 Some(stored) => {
                     loaded.revisions.insert(key.clone(), stored.revision);
-                    Some((decode_item(key, &stored.body)?, stored.revision))
+                    let item = match is_immutable(key) {
+                        true => decode_item(key, &stored.body)?,
+                        false => self.cache.decode(pipeline, key, &stored.body)?,
+                    };
+                    Some((item, stored.revision))
                 }
                 None => None,
             };
@@ -198,17 +225,21 @@ impl Loader {
 
     /// Remembers what a commit wrote.
     pub fn wrote(&self, prepared: &Prepared) {
-        let Some(recent) = &self.recent else { return };
         for change in &prepared.changed.changes {
             let at = self.key(prepared.pipeline, change.key());
             let written = prepared.writes.iter().find(|write| *write.key() == at);
             let item = match (change, written) {
-                (Change::Create(_, item) | Change::Replace(_, item), Some(Write::Put { revision, .. })) => {
+                (Change::Create(key, item) | Change::Replace(key, item), Some(Write::Put { revision, body, .. })) => {
+                    if !is_immutable(key) {
+                        self.cache.keep_decoded(prepared.pipeline, key, body, item);
+                    }
                     Some((item.clone(), *revision))
                 }
                 (Change::Create(..) | Change::Replace(..) | Change::Delete(_), _) => None,
             };
-            recent.put(prepared.pipeline, change.key(), item);
+            if let Some(recent) = &self.recent {
+                recent.put(prepared.pipeline, change.key(), item);
+            }
         }
     }
 

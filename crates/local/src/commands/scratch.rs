@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_FREE: usize = 64;
 /// How many scripts are kept.
 const MOST_SCRIPTS: usize = 128;
+/// Archives of at most so many bytes are unpacked at once: another thread would take longer to begin.
+const SMALL_ARCHIVE_BYTES: u64 = 8 * 1024;
 /// The primary input artifact's directory.
 const SOURCE: &str = "src";
 /// Where a session notes what came of it; kept, emptied.
@@ -302,8 +304,11 @@ async fn unpack(ctx: &Ctx, input: &ArtifactLocation, to: PathBuf) -> Result<(), 
     let file = ctx.artifacts.path(&input.bucket, &input.key).map_err(|error| artifact_fault(&error))?;
     let fault =
         |reason: String| Fault::failed(format!("the input artifact {} cannot be unpacked: {reason}", input.name));
-    if !file.exists() {
+    let Ok(meta) = file.metadata() else {
         return Err(fault(format!("{} is not there any more", file.display())));
+    };
+    if meta.len() <= SMALL_ARCHIVE_BYTES {
+        return archive::unpack(&file, &to).map(|_| ()).map_err(|error| fault(error.of_artifact()));
     }
     match tokio::task::spawn_blocking(move || archive::unpack(&file, &to)).await {
         Ok(unpacked) => unpacked.map(|_| ()).map_err(|error| fault(error.of_artifact())),
