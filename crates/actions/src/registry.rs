@@ -56,7 +56,7 @@ const PROVIDERS: [(Category, Owner, &str, &dyn Provider); 17] = [
 /// The provider of a type.
 pub(crate) fn provider(action_type: &ActionTypeId) -> Option<&'static dyn Provider> {
     let of_type = |(category, owner, name, _): &&(Category, Owner, &str, _)| {
-        *category == action_type.category && *owner == action_type.owner && *name == action_type.provider
+        *category == action_type.category && *owner == action_type.owner && action_type.provider == *name
     };
     PROVIDERS.iter().find(of_type).map(|(.., provider)| *provider)
 }

@@ -276,7 +276,7 @@ impl Control {
         let built_in = model::action_types::lookup(&new.id).filter(|known| known.category != Category::Rule);
         let (revision, condition) = match (known, built_in) {
             (Some((_, revision)), _) => (revision + 1, Condition::Revision(revision)),
-            (None, Some(known)) if known.version == new.id.version => (1, Condition::Absent),
+            (None, Some(known)) if new.id.version == *known.version => (1, Condition::Absent),
             (None, _) => return Err(ActionTypeError::NotFound(Box::new(new.id))),
         };
         Ok(self.put_type(&new, revision, condition).await?)

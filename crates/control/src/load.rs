@@ -299,3 +299,24 @@ impl Loader {
 fn is_immutable(key: &ItemKey) -> bool {
     matches!(key, ItemKey::Header(_) | ItemKey::StagePart(..))
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::Lane;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::stored::encode_item;
+
+    #[test]
+    fn what_somebody_else_changed_is_decoded_anew() {
+        let (cache, id, key) = (Cache::default(), PipelineId(Uuid::nil()), ItemKey::Lane("Build".into()));
+        let lane =
+            |last: u128| Item::Lane(Lane { last: Some(model::ExecutionId(Uuid::from_u128(last))), ..Lane::default() });
+        cache.keep_decoded(id, &key, &encode_item(&lane(1)).unwrap(), &lane(1));
+        for changed in [1, 2, 2, 1] {
+            assert_eq!(cache.decode(id, &key, &encode_item(&lane(changed)).unwrap()).unwrap(), lane(changed));
+        }
+        assert!(cache.decode(id, &key, &Bytes::from_static(b"1{")).is_err());
+    }
+}

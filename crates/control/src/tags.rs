@@ -236,7 +236,7 @@ fn action_type(text: &str) -> Option<ActionTypeId> {
     Some(ActionTypeId {
         category: Category::parse(category)?,
         owner: Owner::parse(owner)?,
-        provider: provider.to_owned(),
-        version: version.to_owned(),
+        provider: provider.into(),
+        version: version.into(),
     })
 }

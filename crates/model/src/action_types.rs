@@ -159,8 +159,8 @@ impl ActionType {
         ActionTypeId {
             category: self.category,
             owner: self.owner,
-            provider: self.provider.clone(),
-            version: self.version.clone(),
+            provider: self.provider.as_str().into(),
+            version: self.version.as_str().into(),
         }
     }
 }
@@ -172,7 +172,7 @@ pub fn all() -> &'static [ActionType] {
 
 /// The type of this id, if CodePipeline has it. The version does not count: there is one version of each.
 pub fn lookup(id: &ActionTypeId) -> Option<&'static ActionType> {
-    find(id.category, id.owner, &id.provider)
+    find(id.category, id.owner, id.provider.as_str())
 }
 
 /// The type of this category, owner and provider.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Version;
-use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, StageName};
+use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, ProviderName, StageName, TypeVersion};
 use crate::status::{Category, ConditionResult, ExecutionMode, Owner, PipelineType, RetryMode, SourceRevisionType};
 
 /// A string map as configurations have.
@@ -216,8 +216,8 @@ impl RuleTypeId {
         ActionTypeId {
             category: Category::Rule,
             owner: self.owner.unwrap_or(Owner::Aws),
-            provider: self.provider.clone(),
-            version: self.version.clone().unwrap_or_else(|| "1".into()),
+            provider: self.provider.as_str().into(),
+            version: self.version.as_deref().unwrap_or("1").into(),
         }
     }
 }
@@ -280,9 +280,9 @@ pub struct ActionTypeId {
     /// Who made it.
     pub owner: Owner,
     /// Which.
-    pub provider: String,
+    pub provider: ProviderName,
     /// Its version.
-    pub version: String,
+    pub version: TypeVersion,
 }
 
 impl ActionTypeId {

@@ -90,3 +90,11 @@ name!(
     /// The namespace under which an action's output variables are read (`#{namespace.key}`).
     Namespace
 );
+name!(
+    /// Who does the work of an action or rule type, as `CodeBuild`.
+    ProviderName
+);
+name!(
+    /// The version of an action or rule type.
+    TypeVersion
+);

@@ -149,7 +149,7 @@ pub(super) async fn get(call: &Call) -> Result<Value, ApiError> {
         let declaration = known.declaration.clone().unwrap_or_else(|| declaration(&known));
         return Ok(json!({ "actionType": declaration }));
     }
-    let known = action_types::lookup(&id).filter(|known| known.version == id.version);
+    let known = action_types::lookup(&id).filter(|known| id.version == *known.version);
     let known = known.ok_or_else(|| ApiError::action_type_not_found(&id))?;
     Ok(json!({ "actionType": declaration(&stored_form(known, call)) }))
 }

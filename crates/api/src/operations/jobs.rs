@@ -252,7 +252,7 @@ pub(crate) fn action_type_id(value: &Value) -> Result<ActionTypeId, ApiError> {
 }
 
 fn is_built_in(id: &ActionTypeId) -> bool {
-    model::action_types::lookup(id).is_some_and(|known| known.version == id.version)
+    model::action_types::lookup(id).is_some_and(|known| id.version == *known.version)
 }
 
 fn text_of(value: &Value) -> String {

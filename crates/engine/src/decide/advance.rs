@@ -113,7 +113,8 @@ fn judge_run_order(
             return Err(Reason::StillRunning.into());
         }
         let pending = std::mem::take(&mut stage.pending);
-        return start_some(draft, execution, stage, part, order, pending, tally.running);
+        let actions = part.actions.iter().filter(|action| pending.contains(&action.name));
+        return start_some(draft, execution, stage, order, actions.collect(), tally.running);
     }
     if tally.running > 0 {
         return Err(Halt::Ignored(Reason::StillRunning));

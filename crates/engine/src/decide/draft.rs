@@ -101,6 +101,11 @@ impl<'a> Draft<'a> {
         Ok(all.iter().filter(newest).collect())
     }
 
+    /// So many items are about to be created.
+    pub fn expect_more(&mut self, count: usize) {
+        self.changed.changes.reserve(count + 4);
+    }
+
     pub fn create(&mut self, key: ItemKey, item: Item) {
         self.changed.changes.push(Change::Create(key, item));
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, Condition, ConditionResult, ConditionSlot,
-    ConditionStatus, ExecutionMode, Stage, StageName, StageStatus,
+    Action, ActionExecutionId, ActionName, ActionStatus, ActionTypeId, Condition, ConditionResult, ConditionSlot,
+    ConditionStatus, ExecutionMode, SeedIds, Stage, StageName, StageStatus,
 };
 
 use super::draft::Draft;
@@ -85,7 +85,7 @@ pub(super) fn start_actions(
     stage: &mut StageExecution,
     part: &Arc<Stage>,
 ) -> Step {
-    let first = part.actions.iter().map(model::Action::order).min().unwrap_or(1);
+    let first = part.actions.iter().map(Action::order).min().unwrap_or(1);
     start_run_order(draft, execution, stage, part, first)
 }
 
@@ -97,8 +97,8 @@ pub(super) fn start_run_order(
     part: &Arc<Stage>,
     order: u16,
 ) -> Step {
-    let names = part.actions.iter().filter(|action| action.order() == order).map(|action| action.name.clone());
-    start_some(draft, execution, stage, part, order, names.collect(), 0)
+    let actions = part.actions.iter().filter(|action| action.order() == order);
+    start_some(draft, execution, stage, order, actions.collect(), 0)
 }
 
 /// Starts these actions of a run order, as many as there is place for; the rest wait.
@@ -106,22 +106,21 @@ pub(super) fn start_some(
     draft: &mut Draft<'_>,
     execution: &Execution,
     stage: &mut StageExecution,
-    part: &Arc<Stage>,
     order: u16,
-    mut names: Vec<ActionName>,
+    mut actions: Vec<&Action>,
     running: usize,
 ) -> Step {
     stage.phase = Phase::Actions(order);
     draft.hold_lane(execution, &stage.stage, LaneState::Occupied(execution.id))?;
-    let places = if execution.is_parallel() { MAX_PARALLEL_ACTIONS.saturating_sub(running) } else { names.len() };
-    stage.pending = names.split_off(places.min(names.len()));
-    let mut keys = Vec::with_capacity(names.len());
-    for action in part.actions.iter().filter(|action| names.contains(&action.name)) {
-        let slot = Slot::RunOrder(order);
+    let places = if execution.is_parallel() { MAX_PARALLEL_ACTIONS.saturating_sub(running) } else { actions.len() };
+    let waiting = actions.split_off(places.min(actions.len()));
+    stage.pending = waiting.into_iter().map(|action| action.name.clone()).collect();
+    let mut starting = Starting::new(draft, execution, stage, Slot::RunOrder(order), actions.len());
+    for action in actions {
         let minutes = action.timeout_in_minutes.unwrap_or_else(|| default_minutes(&action.action_type_id));
-        let kind = &action.action_type_id;
-        keys.push(create_action(draft, execution, stage, slot, &action.name, kind, action.region.clone(), minutes));
+        starting.create(&action.name, &action.action_type_id, action.region.clone(), minutes);
     }
+    let keys = starting.keys;
     if !keys.is_empty() {
         draft.effect(Effect::Dispatch(keys));
     }
@@ -150,63 +149,84 @@ pub(super) fn start_rules(
         changed_at: draft.at,
     };
     stage.conditions.insert(slot, state);
-    let mut keys = Vec::with_capacity(condition.rules.len());
+    let mut starting = Starting::new(draft, execution, stage, Slot::Rule(slot), condition.rules.len());
     for rule in &condition.rules {
         let kind = rule.rule_type_id.action_type();
         let minutes = rule.timeout_in_minutes.unwrap_or_else(|| default_minutes(&kind));
-        let place = Slot::Rule(slot);
-        keys.push(create_action(draft, execution, stage, place, &rule.name, &kind, rule.region.clone(), minutes));
+        starting.create(&rule.name, &kind, rule.region.clone(), minutes);
     }
+    let keys = starting.keys;
     draft.effect(Effect::Dispatch(keys));
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "the fields of a new item, each from elsewhere")]
-fn create_action(
-    draft: &mut Draft<'_>,
-    execution: &Execution,
-    stage: &mut StageExecution,
+/// Creates the actions or rules of a slot.
+struct Starting<'d, 's> {
+    draft: &'d mut Draft<'s>,
+    execution: &'d Execution,
+    stage: &'d mut StageExecution,
     slot: Slot,
-    name: &ActionName,
-    action_type: &ActionTypeId,
-    region: Option<String>,
-    timeout_minutes: u32,
-) -> ActionKey {
-    let attempts = match slot {
-        Slot::RunOrder(_) => &mut stage.attempts,
-        Slot::Rule(condition) => stage.rule_attempts.entry(condition).or_default(),
-    };
-    let attempt = attempts.entry(name.clone()).and_modify(|attempt| *attempt += 1).or_insert(1);
-    let key =
-        ActionKey { execution: execution.id, stage: stage.stage.clone(), slot, name: name.clone(), attempt: *attempt };
-    let action = ActionExecution {
-        id: ActionExecutionId(draft.seed.id(&format!("{}/{slot:?}/{name}/{attempt}", stage.stage))),
-        key: key.clone(),
-        pipeline: execution.pipeline.clone(),
-        version: execution.version,
-        pipeline_attempt: execution.attempt,
-        execution_started_at: execution.started_at,
-        action_type: action_type.clone(),
-        region,
-        status: ActionStatus::InProgress,
-        drive: 0,
-        deadline: None,
-        timeout_minutes,
-        external_id: None,
-        external_url: None,
-        percent_complete: None,
-        task_token: None,
-        summary: None,
-        error: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        revision: None,
-        approval: None,
-        log: None,
-        stage_retried_at: stage.last_retry.as_ref().map(|retry| retry.at),
-        started_at: draft.at,
-        updated_at: draft.at,
-    };
-    draft.create(ItemKey::Action(key.clone()), Item::Action(action));
-    key
+    ids: SeedIds,
+    /// Of those created.
+    keys: Vec<ActionKey>,
+}
+
+impl<'d, 's> Starting<'d, 's> {
+    fn new(
+        draft: &'d mut Draft<'s>,
+        execution: &'d Execution,
+        stage: &'d mut StageExecution,
+        slot: Slot,
+        count: usize,
+    ) -> Self {
+        let ids = draft.seed.ids(&format!("{}/{slot:?}", stage.stage));
+        draft.expect_more(count);
+        Self { draft, execution, stage, slot, ids, keys: Vec::with_capacity(count) }
+    }
+
+    /// The next attempt of this name.
+    fn attempt(&mut self, name: &ActionName) -> ActionKey {
+        let attempts = match self.slot {
+            Slot::RunOrder(_) => &mut self.stage.attempts,
+            Slot::Rule(condition) => self.stage.rule_attempts.entry(condition).or_default(),
+        };
+        let attempt = *attempts.entry(name.clone()).and_modify(|attempt| *attempt += 1).or_insert(1);
+        let (execution, stage) = (self.execution.id, self.stage.stage.clone());
+        ActionKey { execution, stage, slot: self.slot, name: name.clone(), attempt }
+    }
+
+    fn create(&mut self, name: &ActionName, action_type: &ActionTypeId, region: Option<String>, timeout_minutes: u32) {
+        let key = self.attempt(name);
+        let execution = self.execution;
+        let action = ActionExecution {
+            id: ActionExecutionId(self.ids.next_id()),
+            key: key.clone(),
+            pipeline: execution.pipeline.clone(),
+            version: execution.version,
+            pipeline_attempt: execution.attempt,
+            execution_started_at: execution.started_at,
+            action_type: action_type.clone(),
+            region,
+            status: ActionStatus::InProgress,
+            drive: 0,
+            deadline: None,
+            timeout_minutes,
+            external_id: None,
+            external_url: None,
+            percent_complete: None,
+            task_token: None,
+            summary: None,
+            error: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            revision: None,
+            approval: None,
+            log: None,
+            stage_retried_at: self.stage.last_retry.as_ref().map(|retry| retry.at),
+            started_at: self.draft.at,
+            updated_at: self.draft.at,
+        };
+        self.draft.create(ItemKey::Action(key.clone()), Item::Action(action));
+        self.keys.push(key);
+    }
 }

@@ -193,17 +193,12 @@ fn rerun_failed(
                 }
         })
     };
-    let again: Vec<_> = part
-        .actions
-        .iter()
-        .filter(|action| action.order() == order && !keep(&action.name))
-        .map(|action| action.name.clone())
-        .collect();
+    let again: Vec<_> = part.actions.iter().filter(|action| action.order() == order && !keep(&action.name)).collect();
     let running = Tally::of(&newest).running;
     if again.is_empty() && running == 0 {
         return next_or_success(draft, execution, stage, part, order);
     }
-    start_some(draft, execution, stage, part, order, again, running)
+    start_some(draft, execution, stage, order, again, running)
 }
 
 /// A stopped stage whose run order had succeeded goes on with the next.

@@ -47,7 +47,7 @@ impl NoStandIn {
     /// What is missing.
     pub(super) fn what(&self, config: &LocalConfig, action: &ActionName) -> String {
         let provider = &self.action_type.provider;
-        match config.providers.get(provider) {
+        match config.providers.get(provider.as_str()) {
             None => format!("nothing stands in for {provider}, which runs `{action}` ({})", self.action_type),
             Some(endpoint) => format!(
                 "`{action}` ({}) cannot be run at {endpoint}: this build has no client for {provider}",
@@ -59,7 +59,7 @@ impl NoStandIn {
     /// What to add for it; nothing where it is configured already.
     pub(super) fn lines(&self, config: &LocalConfig) -> String {
         let provider = &self.action_type.provider;
-        if config.providers.contains_key(provider) { String::new() } else { provider_lines(provider) }
+        if config.providers.contains_key(provider.as_str()) { String::new() } else { provider_lines(provider.as_str()) }
     }
 
     pub(super) fn message(&self, config: &LocalConfig, action: &ActionName) -> String {

@@ -198,7 +198,7 @@ fn what_fails_before_its_claim_has_started() {
 fn every_type_has_its_limit() {
     use model::{ActionTypeId, Category, Owner};
     let minutes = |category, owner, provider: &str| {
-        let version = "1".to_owned();
+        let version = "1".into();
         engine::timeouts::default_minutes(&ActionTypeId { category, owner, provider: provider.into(), version })
     };
     let (hour, day) = (60, 24 * 60);
