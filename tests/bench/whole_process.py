@@ -107,6 +107,12 @@ class Server:
                 return execution
             time.sleep(0.005)
 
+    def took(self, name):
+        """Runs it; the seconds from its start to its end as they are recorded, since those who ask see it later."""
+        self.run(name)
+        newest = call(self.port, "ListPipelineExecutions", pipelineName=name, maxResults=1)["pipelineExecutionSummaries"][0]
+        return newest["lastUpdateTime"] - newest["startTime"]
+
     def resident(self):
         lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
@@ -238,13 +244,13 @@ def overhead(where, name):
         chains = {count: f"chain{count}" for count in (20, 40)}
         for count, chain in chains.items():
             server.create(chain, [[f"a{n}"] for n in range(count)])
-        seconds = {count: [timed(lambda: server.run(chain)) for _ in range(2 * RUNS)] for count, chain in chains.items()}
+        seconds = {count: [server.took(chain) for _ in range(4 * RUNS)] for count, chain in chains.items()}
         server.end(signal.SIGTERM)
         counted = server.counted()
         flush = fsync(directory, 0.005)
     own = (min(seconds[40]) - min(seconds[20])) / 20 - program()
     middle = (statistics.median(seconds[40]) - statistics.median(seconds[20])) / 20 - program()
-    syncs = (counted["journal_syncs"] + counted["artifact_syncs"]) / ((20 + 40 + 2) * (2 * RUNS + 1))
+    syncs = (counted["journal_syncs"] + counted["artifact_syncs"]) / ((20 + 40 + 2) * (4 * RUNS + 1))
     print(f"| {name} | {middle * 1000:.2f} | {own * 1000:.2f} | | beyond {program() * 1000:.2f} ms of its program; "
           f"{syncs:.1f} fsyncs an action of {flush * 1000:.2f} ms |", flush=True)
 
