@@ -33,8 +33,9 @@ use crate::process::{OutputLine, SupervisorCommand};
 use crate::table::{Options, RedbTable, Statistics};
 use crate::vault::{FileVault, KeySealer};
 
-/// How many events and output lines a slow subscriber may lie behind before it misses some.
-const BACKLOG: usize = 16_384;
+/// How many events and output lines a slow subscriber may lie behind before it misses some; each place is in memory from
+/// the start.
+const BACKLOG: usize = 4_096;
 
 /// What a host is opened with.
 #[derive(Clone, Debug)]

@@ -8,9 +8,9 @@ use control::ports::{Condition, Write};
 
 /// How long a token is remembered.
 const MEMORY: Duration = Duration::from_secs(600);
-/// The most tokens remembered. Callers live in this process and always learn an outcome, so that under a load of more
-/// than 33 transactions a second a shorter memory harms nobody; each costs a hundred bytes.
-const MOST: usize = 20_000;
+/// The most tokens remembered: what a table of 8,192 places takes. Callers live in this process and always learn an
+/// outcome, so that under a load of more than 11 transactions a second a shorter memory harms nobody.
+const MOST: usize = 7_000;
 
 /// What is known of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
