@@ -88,13 +88,8 @@ impl Reconciled {
     }
 }
 
-/// The most characters of a rule's name.
-const MAX_NAME: usize = 64;
-/// The digits of a name's hash, where the stack's name leaves room for them; eight at least.
+/// The digits of a name's hash. A rule's name has at most 64 characters, and a stack's 32.
 const HASH_DIGITS: usize = 20;
-/// The most of a stack's name: those of its functions have room for no more. Its roles and the permission to invoke the
-/// trigger intake name it in full.
-const MAX_STACK: usize = 46;
 
 impl Resource {
     /// Whether a rule brings its changes: those of connections come by webhook.
@@ -152,7 +147,7 @@ impl Control {
         let place = self.place();
         let prefix = self.rule_prefix();
         let digest = hex(&Sha256::digest(format!("{}#{}", place.region, resource.text())));
-        let hash = digest.get(..hash_digits(&prefix)).unwrap_or_default();
+        let hash = digest.get(..HASH_DIGITS).unwrap_or_default();
         // A description has at most 512 characters.
         let description: String = format!("Penstock: {}", resource.description()).chars().take(500).collect();
         Rule { name: format!("{prefix}{hash}"), pattern: resource.pattern(), description }
@@ -160,8 +155,7 @@ impl Control {
 
     fn rule_prefix(&self) -> String {
         let stack = self.detection().stack.as_deref().unwrap_or_default();
-        let stack: String =
-            stack.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(MAX_STACK).collect();
+        let stack: String = stack.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
         format!("penstock-{stack}-")
     }
 
@@ -267,7 +261,7 @@ impl Control {
         // Another stack's name may begin with ours: its rules are its own.
         let is_ours = |name: &String| {
             let hash = name.strip_prefix(&prefix).unwrap_or_default();
-            hash.len() == hash_digits(&prefix) && hash.bytes().all(|b| b.is_ascii_hexdigit())
+            hash.len() == HASH_DIGITS && hash.bytes().all(|b| b.is_ascii_hexdigit())
         };
         for orphan in there.iter().filter(|name| is_ours(name) && !known.contains(name)) {
             match rules.port.remove(orphan).await {
@@ -287,9 +281,6 @@ impl Control {
         is_there: bool,
     ) -> Result<Reconciled, ControlError> {
         let rule = self.rule(&item.resource);
-        if key.sk != rule.name {
-            return self.rename_rule(rules, key, item, &rule).await;
-        }
         if item.state == RuleState::Removing || self.pointers(&item.resource).await?.is_empty() {
             let removed = usize::from(self.release_rule(&item.resource).await?);
             return Ok(Reconciled { removed, ..Reconciled::default() });
@@ -310,29 +301,4 @@ impl Control {
         }
         Ok(Reconciled { made: usize::from(!is_there), ..Reconciled::default() })
     }
-
-    /// A rule that an older Penstock named otherwise: the new one is made before the old one goes.
-    async fn rename_rule(
-        &self,
-        rules: &Rules,
-        old: &Key,
-        item: &RuleItem,
-        rule: &Rule,
-    ) -> Result<Reconciled, ControlError> {
-        let key = Key { pk: old.pk.clone(), sk: rule.name.clone() };
-        let body = encode(item)?;
-        match self.write(&[Write::Put { key, revision: 1, body, condition: Condition::Absent }]).await {
-            Err(ControlError::Port(PortError::Conflict)) => {}
-            written => written?,
-        }
-        rules.port.ensure(rule).await?;
-        rules.port.remove(&old.sk).await?;
-        self.write(&[Write::Delete { key: old.clone(), condition: Condition::Always }]).await?;
-        Ok(Reconciled { made: 1, removed: 1, ..Reconciled::default() })
-    }
-}
-
-/// So many digits of the hash follow this.
-fn hash_digits(prefix: &str) -> usize {
-    MAX_NAME.saturating_sub(prefix.len()).min(HASH_DIGITS)
 }

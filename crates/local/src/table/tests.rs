@@ -7,7 +7,7 @@ use control::ports::{Condition, Key, Query, Write};
 
 use super::journal::{Journal, RecordWriter, Recovered};
 use super::overlay::{Entry, Overlay, Stretch, encode};
-use super::tokens::{Known, Tokens};
+use super::tokens::{Known, MOST, Tokens};
 
 /// A transaction that puts `a` at its own number as revision, and removes the one before's trace.
 fn record(commit: u64, body: &str) -> Vec<u8> {
@@ -230,7 +230,7 @@ fn tokens_are_forgotten_after_ten_minutes() {
 fn tokens_have_a_bound() {
     let mut tokens = Tokens::default();
     let now = Instant::now();
-    for number in 0..20_001 {
+    for number in 0..=MOST {
         tokens.remember(&format!("{number}"), &[], now);
     }
     assert_eq!(tokens.look("0", &[], now), Known::New);

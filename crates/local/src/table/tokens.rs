@@ -10,7 +10,7 @@ use control::ports::{Condition, Write};
 const MEMORY: Duration = Duration::from_secs(600);
 /// The most tokens remembered: what a table of 8,192 places takes. Callers live in this process and always learn an
 /// outcome, so that under a load of more than 11 transactions a second a shorter memory harms nobody.
-const MOST: usize = 7_000;
+pub(super) const MOST: usize = 7_000;
 
 /// What is known of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
