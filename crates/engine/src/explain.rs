@@ -177,7 +177,7 @@ impl Why {
                 until(f, *deadline)
             }
             Self::Condition { stage, condition, rule, deadline, summary } => {
-                write!(f, "{stage}: the rule {rule} of its {condition} condition is being evaluated")?;
+                write!(f, "{stage}: the rule {rule} of its {} condition is being evaluated", condition.field())?;
                 if let Some(summary) = summary {
                     write!(f, " ({summary})")?;
                 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::draft::{Draft, SLOTS, StageDraft, conditions, has, list, text};
+use super::draft::{Draft, StageDraft, conditions, has, list, text};
 use crate::finding::{Code, Findings};
 use crate::status::{ConditionResult, ConditionSlot, ExecutionMode};
 
@@ -14,7 +14,7 @@ const SKIP_RULES: &[&str] = &["LambdaInvoke", "VariableCheck"];
 pub(super) fn check(draft: &Draft<'_>, findings: &mut Findings) {
     for stage in &draft.stages {
         check_failure(draft, stage, findings);
-        for slot in SLOTS {
+        for slot in ConditionSlot::ALL.iter().copied() {
             for (index, condition) in conditions(stage.value, slot).iter().enumerate() {
                 let path = format!("$.stages[{}].{}.conditions[{index}]", stage.index, slot.field());
                 check_condition(draft, stage, slot, (condition, &path), findings);

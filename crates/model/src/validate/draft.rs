@@ -65,10 +65,6 @@ impl fmt::Display for TaskPlace {
     }
 }
 
-/// The slots in which a stage may have conditions.
-pub(super) const SLOTS: [ConditionSlot; 3] =
-    [ConditionSlot::BeforeEntry, ConditionSlot::OnSuccess, ConditionSlot::OnFailure];
-
 impl<'a> Draft<'a> {
     pub(super) fn read(value: &'a Value) -> Self {
         let mut draft = Self {
@@ -99,7 +95,7 @@ impl<'a> Draft<'a> {
         }
         let actions = start..self.actions.len();
         self.stages.push(StageDraft { index: stage, value, name, actions });
-        for slot in SLOTS {
+        for slot in ConditionSlot::ALL.iter().copied() {
             self.read_rules(stage, name, slot, value);
         }
     }

@@ -12,7 +12,7 @@ fn before_entry_all_rules_must_succeed() {
          then #1 is in B
          then B of #1 is InProgress
          then BEFORE_ENTRY of B for #1 is InProgress
-         then #1 waits because B: the rule q of its BEFORE_ENTRY condition is being evaluated; it times out at
+         then #1 waits because B: the rule q of its beforeEntry condition is being evaluated; it times out at
          B/before:q of #1 succeeds
          then B/x of #1 did not run
          B/before:r of #1 succeeds
@@ -201,7 +201,7 @@ fn on_failure_rolls_back_when_its_rules_succeed() {
          B/x of #2 fails
          then B of #2 is Failed
          then #2 is InProgress
-         then #2 waits because the rule f of its ON_FAILURE condition
+         then #2 waits because the rule f of its onFailure condition
          retry B of #2 with FAILED_ACTIONS -- refused StageNotRetryable
          override ON_FAILURE of B for #2 -- refused ConditionNotOverridable";
     play(script).more(
