@@ -1,5 +1,6 @@
 //! Shows a finding with its place in the file.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -20,18 +21,45 @@ pub fn render(file: &str, lines: &Lines<'_>, finding: &Finding, span: Option<Ran
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
+    let path = printable(&finding.path);
     let Some(line) = span.and_then(|span| lines.around(span)) else {
-        return renderer(look).render(&[title.element(Origin::path(format!("{file} {}", finding.path)))]);
+        return renderer(look).render(&[title.element(Origin::path(format!("{file} {path}")))]);
     };
-    let annotation = AnnotationKind::Primary.span(line.span.clone()).label(finding.path.as_str());
+    let annotation = AnnotationKind::Primary.span(line.span.clone()).label(path.as_str());
+    let text = harmless(line.text);
     let group: Group<'_> = if line.is_whole {
-        title.element(Snippet::source(line.text).line_start(line.number).path(file).annotation(annotation))
+        title.element(Snippet::source(text.as_ref()).line_start(line.number).path(file).annotation(annotation))
     } else {
         title
             .element(Origin::path(file).line(line.number).char_column(line.column))
-            .element(Snippet::source(line.text).line_start(line.number).annotation(annotation))
+            .element(Snippet::source(text.as_ref()).line_start(line.number).annotation(annotation))
     };
     renderer(look).render(&[group])
+}
+
+/// A text of the file's that is shown outside its line: what a terminal would carry out is written as its number.
+fn printable(text: &str) -> String {
+    let shown = |c: char| match c.is_control() || turns(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A line of the file's, with what a terminal would carry out beyond ASCII, which the renderer sees to, replaced by as many
+/// bytes: places in the line stay what they are.
+fn harmless(line: &str) -> Cow<'_, str> {
+    let replaced = |c: char| match (turns(c), c.is_control() && !c.is_ascii()) {
+        (true, _) => char::REPLACEMENT_CHARACTER,
+        (false, true) => '·',
+        (false, false) => c,
+    };
+    if line.is_ascii() { line.into() } else { line.chars().map(replaced).collect::<String>().into() }
+}
+
+/// Whether a character changes the direction of what follows it.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn renderer(look: Look) -> Renderer {
@@ -155,6 +183,18 @@ mod tests {
             for end in start..=text.len() + 3 {
                 assert!(render("f", &Lines::of(text), &finding("m"), Some(start..end), Look::default()).contains("m"));
             }
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_file_reaches_the_terminal_as_a_command() {
+        let text = "{\"a\u{9b}31m\u{202e}b\": 1}";
+        let mut found = finding("unknown field");
+        found.path = "$['a\u{1b}]0;x\u{7}\u{202e}\ny']".into();
+        for span in [None, Some(1..text.len() - 1)] {
+            let shown = render("p.json", &Lines::of(text), &found, span, Look::default());
+            assert!(!shown.chars().any(|c| (c.is_control() && c != '\n') || turns(c)), "{shown:?}");
+            assert!(shown.contains(r"$['a\u{1b}]0;x\u{7}\u{202e}\u{a}y']"), "{shown:?}");
         }
     }
 }

@@ -170,9 +170,11 @@ pub fn all() -> &'static [ActionType] {
     &TYPES
 }
 
-/// The type of this id, if CodePipeline has it. The version does not count: there is one version of each.
+/// The type of this id, if CodePipeline has it. The version counts only of custom types: there is one version of each
+/// other, and who makes a type of the same name has made another one.
 pub fn lookup(id: &ActionTypeId) -> Option<&'static ActionType> {
-    find(id.category, id.owner, id.provider.as_str())
+    let found = find(id.category, id.owner, id.provider.as_str());
+    found.filter(|known| known.owner != Owner::Custom || id.version == *known.version)
 }
 
 /// The type of this category, owner and provider.
@@ -230,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_table_is_read_whole() {
-        assert_eq!(all().len(), 48);
+        assert_eq!(all().len(), 47);
         for known in all() {
             assert!(known.inputs.min <= known.inputs.max && known.outputs.min <= known.outputs.max, "{}", known.id());
             assert!(lookup(&known.id()).is_some_and(|found| found.id() == known.id()), "{}", known.id());

@@ -183,8 +183,8 @@ pub struct ServeArgs {
 
 const SERVE_EXAMPLES: &str = "\
 Ends on Ctrl-C and SIGTERM: requests are finished, running programs are ended, and what was running
-goes on at the next start. Events are appended to DIR/events.jsonl, and GET /events streams them to whoever
-sends the token of DIR/events-token.
+goes on at the next start. Events are appended to DIR/events.jsonl, and GET /events streams them to
+whoever sends the token of DIR/events-token.
 
 Examples:
   penstock serve

@@ -8,10 +8,9 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use crate::args::InitArgs;
 use crate::exit::{Exit, Unusable};
+use crate::progress::quoted;
 use project::Project;
 use repository::Repository;
 
@@ -64,7 +63,7 @@ fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(Unusable::new(format!("{} exists already; --force overwrites", path.display())).into())
         }
-        other => other.with_context(|| format!("cannot write {}", path.display())),
+        other => other.map_err(|error| Unusable::new(format!("cannot write {}: {error}", path.display())).into()),
     }
 }
 
@@ -90,7 +89,8 @@ fn is_name_char(c: char) -> bool {
 
 fn report(dir: &Path, project: &Project, repository: Option<&Repository>) -> String {
     let file = dir.join(PIPELINE);
-    let file = file.strip_prefix(".").unwrap_or(&file).display();
+    let file = file.strip_prefix(".").unwrap_or(&file);
+    let (command, file) = (quoted(file), file.display());
     let mut text = format!(
         "wrote {file}: Source, then Build and Test in parallel, then Deploy\nwrote {}\n{}\n",
         dir.join(CONFIG).strip_prefix(".").unwrap_or(&dir.join(CONFIG)).display(),
@@ -102,7 +102,7 @@ fn report(dir: &Path, project: &Project, repository: Option<&Repository>) -> Str
     match repository {
         None => text.push_str("warning: not a git repository: the pipeline reads the directory as it is; after `git init` and a first commit, run `penstock init --force`\n"),
         Some(found) if !found.has_commit => {
-            text.push_str("warning: the repository has no commit yet: commit first, the pipeline builds what is committed\n");
+            text.push_str("warning: the repository has no commit yet with files in it: commit first, the pipeline builds what is committed\n");
         }
         Some(_) => {}
     }
@@ -112,7 +112,7 @@ fn report(dir: &Path, project: &Project, repository: Option<&Repository>) -> Str
             "  git add and commit what the pipeline should build: it reads the branch, not the working tree\n",
         );
     }
-    text.push_str(&format!("  penstock run {file}\n"));
+    text.push_str(&format!("  penstock run {command}\n"));
     text
 }
 

@@ -14,7 +14,7 @@ pub struct Repository {
     pub branch: Option<String>,
     /// `owner/name`, from the remote where it tells.
     pub full_name: String,
-    /// Whether anything was committed.
+    /// Whether anything was committed: a commit without files is nothing to build.
     pub has_commit: bool,
 }
 
@@ -31,7 +31,8 @@ impl Repository {
             prefix,
             branch,
             full_name: remote.as_deref().and_then(full_name).unwrap_or_else(fallback),
-            has_commit: git(dir, &["rev-parse", "-q", "--verify", "HEAD^{commit}"]).is_some(),
+            has_commit: git(dir, &["ls-tree", "--full-tree", "--name-only", "HEAD"])
+                .is_some_and(|names| !names.is_empty()),
             top: top.into(),
         })
     }

@@ -12,6 +12,6 @@ pub use board::{ActionRow, Board, News, Span, State};
 pub use conditions::{Unmet, UnmetRule, unmet_conditions};
 pub use plain::Plain;
 pub use screen::Screen;
-pub use summary::{Places, failures, summary};
+pub use summary::{Places, failures, quoted, summary};
 pub use text::{clean, elapsed, pad, width};
 pub use tree::{Frame, frame};

@@ -156,7 +156,12 @@ fn variables(pipeline: &Pipeline, given: &[(String, String)]) -> Result<StringMa
                 format!("--variable {name}: the value has {length} characters; it can have 1 to {MOST_CHARACTERS}");
             return Err(Unusable::new(what));
         }
-        values.insert(name.clone(), value.clone());
+        if value.contains('\n') {
+            return Err(Unusable::new(format!("--variable {name}: the value must be a single line")));
+        }
+        if values.insert(name.clone(), value.clone()).is_some() {
+            return Err(Unusable::new(format!("--variable {name} is given twice; give it once")));
+        }
     }
     let missing: Vec<&str> = pipeline
         .variables

@@ -200,7 +200,8 @@ impl Walk<'_> {
                     if !matches!(children, Children::None) {
                         range = key;
                     }
-                    fields.entry(name).or_insert(node);
+                    // Of a name that stands there twice, the last is the one that is read.
+                    fields.insert(name, node);
                 }
                 (Children::None | Children::Unread(_) | Children::Fields(_), _) => {}
             }

@@ -83,11 +83,13 @@ fn check_text(
         }
         return;
     }
-    if !has_length(text, length) {
+    let fits = has_length(text, length);
+    if !fits {
         let (count, limits) = (text.chars().count(), length.describe());
         findings.error(Code::InvalidLength, place, format!("has {count} characters; it must have {limits}"));
     }
-    if let Some(pattern) = pattern.filter(|pattern| !text.is_empty() && !pattern.matches(text)) {
+    // That a text is empty is said once.
+    if let Some(pattern) = pattern.filter(|pattern| (fits || !text.is_empty()) && !pattern.matches(text)) {
         let message = if pattern.source == ".*" {
             "must be a single line".to_owned()
         } else if shape.sensitive || shape.name.ends_with("Value") {
@@ -133,10 +135,10 @@ fn wrong_type(shape: &Shape, kind: &Kind, value: &Value) -> String {
         (Kind::String { .. }, Value::Bool(flag)) => {
             format!("is {is}, but {needed} is needed: put it in quotes, \"{flag}\"")
         }
-        (Kind::String { .. }, Value::Number(number)) if !shape.sensitive && !shape.name.ends_with("Value") => {
-            format!("is {is}, but {needed} is needed: put it in quotes, \"{number}\"")
+        // As it is written, which is not known here: 1.10 is read as 1.1.
+        (Kind::String { .. }, Value::Number(_)) => {
+            format!("is {is}, but {needed} is needed: put it in quotes as it is written")
         }
-        (Kind::String { .. }, Value::Number(_)) => format!("is {is}, but {needed} is needed: put it in quotes"),
         (Kind::String { .. }, Value::Object(_) | Value::Array(_)) if shape.name.ends_with("ConfigurationValue") => {
             format!("is {is}, but {needed} is needed: write it as JSON text in quotes")
         }

@@ -112,7 +112,8 @@ fn messages_say_what_would_be_right_and_hide_values() {
         message("ActionTypeId", json!({"category": "Biuld", "owner": "AWS", "provider": "p", "version": "1"})),
         "\"Biuld\" is not one of Source, Build, Deploy, Test, Invoke, Approval, Compute; did you mean \"Build\"?"
     );
-    assert_eq!(message("Version", json!(1)), "is a number, but a string is needed: put it in quotes, \"1\"");
+    assert_eq!(message("Version", json!(1)), "is a number, but a string is needed: put it in quotes as it is written");
+    assert!(message("RoleArn", json!("")).starts_with("\"\" does not match"));
     assert!(!message("ActionConfigurationValue", json!(123_456)).contains("123"));
     assert_eq!(
         message("InputArtifact", json!({"naem": "x", "name": "x"})),

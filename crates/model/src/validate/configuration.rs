@@ -77,12 +77,12 @@ fn unknown_key(task: &Task<'_>, known: &ActionType, name: &str, findings: &mut F
 /// Values with references are known only when the action runs.
 fn check_value(task: &Task<'_>, key: &ConfigurationKey, value: &str, findings: &mut Findings) {
     let fault = match &key.value {
-        ValueType::Environment => {
+        ValueType::Environment if references::find(value).is_empty() || value.trim_start().starts_with('[') => {
             check_environment(task, key, value, findings);
             return;
         }
         _ if !references::find(value).is_empty() => return,
-        ValueType::Text | ValueType::Shell => None,
+        ValueType::Text | ValueType::Shell | ValueType::Environment => None,
         ValueType::Boolean => (!matches!(value, "true" | "false"))
             .then(|| format!("is {}; it must be \"true\" or \"false\"", quote(value))),
         ValueType::Integer { min, max } => check_integer(value, *min, *max),

@@ -134,7 +134,11 @@ impl<'a> Task<'a> {
             word => word.and_then(Owner::parse),
         };
         let provider = text(type_id, "provider").unwrap_or_default();
+        let version = text(type_id, "version").unwrap_or(if rule { "1" } else { "" });
         let known = category.zip(owner).and_then(|(category, owner)| action_types::find(category, owner, provider));
+        // Whoever makes a custom type of the same name has made another one.
+        let known =
+            known.filter(|known| known.owner != Owner::Custom || version.is_empty() || known.version == version);
         Self {
             value,
             place,
@@ -144,7 +148,7 @@ impl<'a> Task<'a> {
             category,
             owner,
             provider,
-            version: text(type_id, "version").unwrap_or(if rule { "1" } else { "" }),
+            version,
             known,
         }
     }

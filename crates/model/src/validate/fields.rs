@@ -60,6 +60,12 @@ fn check_outputs(task: &Task<'_>, findings: &mut Findings) {
             let path = format!("{}.outputArtifacts[{index}].files", task.place);
             findings.error(Code::MissingField, path, message);
         }
+        for (place, pattern) in list(artifact, "files").iter().enumerate() {
+            if let Some(fault) = pattern.as_str().and_then(pattern_fault) {
+                let path = format!("{}.outputArtifacts[{index}].files[{place}]", task.place);
+                findings.error(Code::InvalidPattern, path, fault);
+            }
+        }
     }
     let mut seen = HashSet::new();
     for (index, name) in list(task.value, "outputVariables").iter().enumerate() {
@@ -75,6 +81,15 @@ fn check_outputs(task: &Task<'_>, findings: &mut Findings) {
             findings.error(Code::DuplicateName, path, format!("output variable \"{name}\" is listed twice"));
         }
     }
+}
+
+/// What keeps a pattern of files from ever matching.
+fn pattern_fault(pattern: &str) -> Option<String> {
+    if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
+        return Some(format!("{} leads out of the directory; patterns are relative to it", quote(pattern)));
+    }
+    let error = globset::Glob::new(pattern).err()?;
+    Some(format!("{} is no pattern of files: {}", quote(pattern), error.kind()))
 }
 
 fn is_variable_name(name: &str) -> bool {
@@ -122,7 +137,12 @@ fn check_timeout(task: &Task<'_>, findings: &mut Findings) {
 }
 
 fn misplaced(task: &Task<'_>, field: &str, which: &str) -> String {
-    format!("{field} has no meaning for {}, a {} {}; only {which} takes it", task.describe(), task.provider, word(task))
+    format!(
+        "{field} has no meaning for {}, a {} {}; it is for {which} only",
+        task.describe(),
+        task.provider,
+        word(task)
+    )
 }
 
 fn word(task: &Task<'_>) -> &'static str {

@@ -3,7 +3,11 @@
 use super::configuration::setting_path;
 use super::draft::Task;
 use crate::finding::{Code, Findings};
+use crate::shapes::quote;
 use crate::status::Category;
+
+/// The most of `ParameterOverrides` (semantics: Limits).
+const MOST_OVERRIDES_BYTES: usize = 1024;
 
 pub(super) fn check(task: &Task<'_>, findings: &mut Findings) {
     let Some(known) = task.known else { return };
@@ -36,8 +40,23 @@ pub(super) fn check(task: &Task<'_>, findings: &mut Findings) {
         (Category::Invoke, "InspectorScan") => {
             require_when(task, "InspectorRunMode", &["ECRImageScan"], "ECRRepositoryName", findings);
         }
-        (Category::Rule, "VariableCheck") => check_expression(task, findings),
+        (Category::Rule, "VariableCheck") => {
+            check_expression(task, findings);
+            check_variable(task, findings);
+        }
         (_, _) => {}
+    }
+}
+
+/// A text without a reference is compared itself, whatever happens.
+fn check_variable(task: &Task<'_>, findings: &mut Findings) {
+    if let Some(text) = task.setting("Variable").filter(|text| !text.contains("#{")) {
+        let message = format!(
+            "Variable {} is no reference, so that the check has the same result each time; a variable is read as \
+             #{{namespace.name}}",
+            quote(text)
+        );
+        findings.warning(Code::InvalidConfiguration, setting_path(task, "Variable"), message);
     }
 }
 
@@ -73,8 +92,15 @@ fn check_code_build(task: &Task<'_>, findings: &mut Findings) {
             findings,
         );
     }
-    if task.setting("CombineArtifacts") == Some("true") && task.setting("BatchEnabled") != Some("true") {
-        missing(task, "BatchEnabled", "as \"true\" with CombineArtifacts", findings);
+    if task.setting("CombineArtifacts") == Some("true") {
+        match task.setting("BatchEnabled") {
+            None => missing(task, "BatchEnabled", "as \"true\" with CombineArtifacts", findings),
+            Some("false") => {
+                let message = "BatchEnabled is \"false\"; with CombineArtifacts it must be \"true\"";
+                findings.error(Code::InvalidConfiguration, setting_path(task, "BatchEnabled"), message);
+            }
+            Some(_) => {}
+        }
     }
 }
 
@@ -89,6 +115,12 @@ fn check_cloud_formation(task: &Task<'_>, findings: &mut Findings) {
         let message =
             format!("RoleArn is documented as required with {MODE} {mode}: the role that CloudFormation acts as");
         findings.warning(Code::MissingConfiguration, setting_path(task, "RoleArn"), message);
+    }
+    if let Some(size) = task.setting("ParameterOverrides").map(str::len).filter(|size| *size > MOST_OVERRIDES_BYTES) {
+        let message = format!(
+            "ParameterOverrides has {size} bytes; it has at most {MOST_OVERRIDES_BYTES}: put the rest into a template configuration file"
+        );
+        findings.error(Code::InvalidConfiguration, setting_path(task, "ParameterOverrides"), message);
     }
     require_output(task, findings);
 }

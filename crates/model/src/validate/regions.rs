@@ -24,8 +24,11 @@ pub(super) fn check(draft: &Draft<'_>, own: Option<&str>, findings: &mut Finding
         (true, false) => check_single(draft, own, findings),
         (false, true) => check_regional(draft, own, findings),
     }
-    for action in &draft.actions {
-        check_cross_region(action, own, findings);
+    // Where the pipeline's region is not known, the first action that is bound to it tells it.
+    let bound = draft.actions.iter().filter(|action| is_bound(action));
+    let told = own.or_else(|| bound.clone().find_map(|action| text(action.value, "region")));
+    for action in bound {
+        check_cross_region(action, told, findings);
     }
 }
 
@@ -79,11 +82,14 @@ fn regions<'a>(draft: &Draft<'a>) -> BTreeMap<&'a str, String> {
     regions
 }
 
+/// Whether it runs in the pipeline's region only.
+fn is_bound(action: &Task<'_>) -> bool {
+    action.category == Some(Category::Source) || matches!(action.owner, Some(Owner::ThirdParty | Owner::Custom))
+}
+
 fn check_cross_region(action: &Task<'_>, own: Option<&str>, findings: &mut Findings) {
     let Some((own, region)) = own.zip(text(action.value, "region")) else { return };
-    let bound =
-        action.category == Some(Category::Source) || matches!(action.owner, Some(Owner::ThirdParty | Owner::Custom));
-    if bound && own != region {
+    if own != region {
         let message = format!(
             "{} cannot run in {region}: Source, third-party and custom actions run in the pipeline's region, {own}",
             action.describe()

@@ -88,7 +88,7 @@ fn check_sources(draft: &Draft<'_>, findings: &mut Findings) {
         let message = match (first, category == Category::Source) {
             (true, true) | (false, false) => continue,
             (true, false) => format!(
-                "action \"{}\" is a {category} action in the first stage; the first stage contains only Source actions: \
+                "action \"{}\" of category {category} is in the first stage; the first stage contains only Source actions: \
                  move it to a later stage",
                 action.name
             ),

@@ -304,6 +304,15 @@ fn artifact_stores_and_regions() {
     assert_eq!(in_regions(json!({"eu-west-1": store}), Some("us-east-1")), missing);
     assert_eq!(in_regions(json!({"eu-west-1": store}), None), []);
 
+    // Two that run in the pipeline's region only: no region is right for both.
+    let mut value = base();
+    put(&mut value, "/artifactStore", None);
+    value["artifactStores"] = json!({"eu-west-1": store, "us-east-1": store});
+    value["stages"][0]["actions"][0]["region"] = json!("us-east-1");
+    value["stages"][0]["actions"][1]["region"] = json!("eu-west-1");
+    let found: Vec<_> = validate(&value).1.into_iter().map(|f| (f.code, f.path)).collect();
+    assert_eq!(found, [(Code::CrossRegion, "$.stages[0].actions[1].region".to_owned())]);
+
     let mut value = base();
     value["stages"][2]["actions"][1]["region"] = json!("eu-west-1");
     assert_eq!(validate(&value).1, [], "one region, whichever it is");
@@ -660,6 +669,25 @@ fn providers_with_settings_that_belong_together() {
         ),
         ("Invoke", "StepFunctions", json!({"StateMachineArn": "a", "Input": "{\"a\": #{Repo.CommitId}}"}), None),
         ("Invoke", "Lambda", json!({"FunctionName": "f", "UserParameters": "{"}), None),
+        (
+            "Deploy",
+            "CloudFormation",
+            json!({"ActionMode": "DELETE_ONLY", "StackName": "s", "RoleArn": "r", "ParameterOverrides": format!("{{\"a\":\"{}\"}}", "x".repeat(1024))}),
+            Some((Code::InvalidConfiguration, "ParameterOverrides")),
+        ),
+        (
+            "Build",
+            "CodeBuild",
+            json!({"ProjectName": "p", "CombineArtifacts": "true", "BatchEnabled": "false"}),
+            Some((Code::InvalidConfiguration, "BatchEnabled")),
+        ),
+        (
+            "Build",
+            "CodeBuild",
+            json!({"ProjectName": "p", "CombineArtifacts": "true", "BatchEnabled": "#{variables.Level}"}),
+            None,
+        ),
+        ("Build", "CodeBuild", json!({"ProjectName": "p", "EnvironmentVariables": "#{variables.Level}"}), None),
     ] {
         let mut value = base();
         value["stages"][2]["actions"][2]["actionTypeId"] = json!(action(category, "AWS", provider));
@@ -1259,6 +1287,18 @@ fn what_a_commands_action_hands_on() {
     let path = |field: &str| format!("$.stages[1].actions[1].{field}");
     for (field, content, code, at) in [
         ("outputArtifacts", json!([{"name": "Out"}]), Code::MissingField, path("outputArtifacts[0].files")),
+        (
+            "outputArtifacts",
+            json!([{"name": "Out", "files": ["a["]}]),
+            Code::InvalidPattern,
+            path("outputArtifacts[0].files[0]"),
+        ),
+        (
+            "outputArtifacts",
+            json!([{"name": "Out", "files": ["b", "../a"]}]),
+            Code::InvalidPattern,
+            path("outputArtifacts[0].files[1]"),
+        ),
         ("outputVariables", json!(["A", "1-B"]), Code::InvalidPattern, path("outputVariables[1]")),
         ("outputVariables", json!(["A", "A"]), Code::DuplicateName, path("outputVariables[1]")),
         (
@@ -1273,6 +1313,50 @@ fn what_a_commands_action_hands_on() {
         let found: Vec<_> = validate(&value).1.into_iter().map(|finding| (finding.code, finding.path)).collect();
         assert!(found.contains(&(code, at)), "{field}: {found:?}");
     }
+}
+
+#[test]
+fn triggers_have_a_size_together() {
+    let mut value = base();
+    let long: Vec<String> = (0..8).map(|number| format!("{number}{}", "x".repeat(250))).collect();
+    let push =
+        json!({"branches": {"includes": long, "excludes": long}, "filePaths": {"includes": long, "excludes": long}});
+    for (count, expected) in [(20, 0), (30, 1)] {
+        value["triggers"][0]["gitConfiguration"]["push"] = json!(vec![push.clone(); count]);
+        let found = validate(&value).1;
+        assert_eq!(
+            found.iter().filter(|found| found.code == Code::TooLarge && found.path == "$.triggers").count(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn a_check_of_a_text_instead_of_a_variable_is_warned_of() {
+    for (variable, expected) in [("#{variables.Level}", 0), ("variables.Level", 1)] {
+        let rule = json!({
+            "name": "Check",
+            "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1"},
+            "configuration": {"Variable": variable, "Operator": "EQ", "Value": "beta"}
+        });
+        let mut value = base();
+        value["stages"][2]["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+        let found = validate(&value).1;
+        assert_eq!(found.len(), expected, "{found:?}");
+        assert!(
+            found.iter().all(|found| found.severity == Severity::Warning && found.message.contains("is no reference"))
+        );
+    }
+}
+
+#[test]
+fn a_custom_type_is_known_by_its_version() {
+    let mut value = base();
+    value["stages"][2]["actions"][2]["actionTypeId"] =
+        json!({"category": "Build", "owner": "Custom", "provider": "Jenkins", "version": "9"});
+    value["stages"][2]["actions"][2]["configuration"] = json!({"ServerURL": "b"});
+    let found = validate(&value).1;
+    assert!(found.iter().all(|found| found.severity == Severity::Warning), "{found:?}");
 }
 
 #[test]

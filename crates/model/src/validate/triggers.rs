@@ -9,9 +9,18 @@ use crate::finding::{Code, Findings};
 use crate::status::Category;
 use crate::suggestion::hint_or_list;
 
+/// The most of all triggers (semantics: Limits, "triggers array 200 KB").
+const MOST_BYTES: usize = 200 * 1024;
+
 const INVALID: &str = "the trigger configuration for the source action is not valid";
 
 pub(super) fn check(draft: &Draft<'_>, findings: &mut Findings) {
+    let size =
+        draft.value.get("triggers").and_then(|triggers| serde_json::to_vec(triggers).ok()).map_or(0, |text| text.len());
+    if size > MOST_BYTES {
+        let message = format!("has {size} bytes as JSON; triggers have at most {MOST_BYTES} together");
+        findings.error(Code::TooLarge, "$.triggers", message);
+    }
     let mut sources = HashSet::new();
     for (index, trigger) in list(draft.value, "triggers").iter().enumerate() {
         let path = format!("$.triggers[{index}].gitConfiguration");
@@ -100,7 +109,7 @@ fn check_combination(filter: &Value, fields: &[&str], path: &str, findings: &mut
 fn check_globs(criteria: &Value, side: &str, path: &str, findings: &mut Findings) {
     for (index, pattern) in list(criteria, side).iter().enumerate() {
         if let Some(error) = pattern.as_str().and_then(|pattern| globset::Glob::new(pattern).err()) {
-            let message = format!("{INVALID}: {}; patterns have *, ** and {{a,b}}", error.kind());
+            let message = format!("{INVALID}: {}; patterns have *, **, ?, [a-z] and {{a,b}}", error.kind());
             findings.error(Code::InvalidTrigger, format_args!("{path}[{index}]"), message);
         }
     }
