@@ -166,12 +166,13 @@ impl Control {
         decision: ApprovalDecision,
     ) -> Result<(), ControlError> {
         let pipeline = self.pipeline_ref(name).await?;
-        self.check_action(&pipeline, stage, action).await?;
-        let key = self.approval_by_token(&pipeline, token).await?.ok_or(Refusal::InvalidApprovalToken)?;
-        if key.stage != *stage || key.name != *action {
-            return Err(Refusal::InvalidApprovalToken.into());
+        let waiting = self.approval_by_token(&pipeline, token).await?;
+        if let Some(key) = waiting.filter(|key| key.stage == *stage && key.name == *action) {
+            // Its version may not be the pipeline's any more.
+            return self.decide_approval(&pipeline, &key, token, decision).await;
         }
-        self.decide_approval(&pipeline, &key, token, decision).await
+        self.check_action(&pipeline, stage, action).await?;
+        Err(Refusal::InvalidApprovalToken.into())
     }
 
     /// Decides the approval of one action attempt.

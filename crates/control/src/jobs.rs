@@ -22,6 +22,7 @@ mod results;
 pub use functions::function_event;
 use item::Found;
 pub use item::{Job, JobError, JobItem, JobStatus};
+pub(crate) use results::variables_bytes;
 pub use results::{Failure, MAX_VARIABLES_BYTES, Revision, Success};
 
 /// How many entries one read of a poll asks for.

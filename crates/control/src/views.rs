@@ -84,7 +84,7 @@ impl Control {
     }
 
     /// ListPipelineExecutions: newest first, at most `limit`, older than the ordinal `before`. With `succeeded_in` only those
-    /// that succeeded in that stage. The second value is where to go on.
+    /// that succeeded in that stage under the pipeline's current version. The second value is where to go on.
     pub async fn list_pipeline_executions(
         &self,
         name: &PipelineName,
@@ -98,15 +98,28 @@ impl Control {
         let query = Query { pk: self.place().pipeline(pipeline.id), prefix, after, limit, backward: true };
         let page = self.table().query(&query).await?;
         let mut ids = Vec::with_capacity(page.items.len());
+        let mut more = page.more;
+        let current = match succeeded_in {
+            Some(_) => self.name_item(name).await?.map_or(0, |(item, _)| item.version),
+            None => 0,
+        };
         for (key, stored) in &page.items {
             let id: ExecutionId = match succeeded_in {
                 None => decode(&stored.body, &key.sk)?,
-                Some(_) => decode::<Success>(&stored.body, &key.sk)?.execution,
+                Some(_) => {
+                    let success: Success = decode(&stored.body, &key.sk)?;
+                    if success.version < current {
+                        // What was started before did not run a newer version.
+                        more = false;
+                        break;
+                    }
+                    success.execution
+                }
             };
             ids.push(id);
         }
         let executions = self.summaries(pipeline.id, &ids).await?;
-        let more = page.more.then(|| executions.last().map(|execution| execution.ordinal)).flatten();
+        let more = more.then(|| executions.last().map(|execution| execution.ordinal)).flatten();
         Ok((executions, more))
     }
 

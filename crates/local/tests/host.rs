@@ -268,3 +268,66 @@ async fn a_function_is_called_again_with_each_continuation_token() {
     assert_eq!(jobs.len(), 3, "each call has a job of its own");
     host.close().await.unwrap();
 }
+
+/// Brings a variable of so many bytes.
+struct Bringing(usize);
+
+#[async_trait]
+impl ActionRunner for Bringing {
+    async fn start(&self, request: ActionRequest) -> ActionReply {
+        let source = request.declaration.action_type_id.category == model::Category::Source;
+        let variables = source.then(|| ("V".to_owned(), "x".repeat(self.0))).into_iter().collect();
+        let outcome = Outcome { outputs: request.action.outputs.clone(), variables, ..Outcome::default() };
+        ActionReply::Ended(Box::new(outcome))
+    }
+
+    async fn poll(&self, request: ActionRequest) -> ActionReply {
+        self.start(request).await
+    }
+
+    async fn end(&self, _: &ActionKey) {}
+}
+
+/// 5: "122,880 bytes of output variables per action execution, 100 KB of resolved configuration": what is more fails its
+/// action at once, whatever it would come to, and keeps no other from its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_fails_its_action_and_no_other() {
+    for (size, source, large) in [
+        (122_879, None, Some("102400 bytes")),
+        (122_880, Some("122881 bytes"), None),
+        (500_000, Some("500001 bytes"), None),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let host = Host::open_with(options(data.path()), |_| Arc::new(Bringing(size))).await.unwrap();
+        let mut pipeline = chain("large", 1);
+        pipeline.stages[0].actions[0].namespace = Some("n".into());
+        let mut other = pipeline.stages[1].actions[0].clone();
+        other.name = "b".into();
+        pipeline.stages[1].actions[0].commands = vec!["#{n.V}#{n.V}#{n.V}#{n.V}#{n.V}".into()];
+        pipeline.stages[1].actions.push(other);
+        let control = host.control();
+        control.create_pipeline(pipeline.clone()).await.unwrap();
+        let mut events = host.events();
+        let id = control.start_pipeline_execution(&pipeline.name, start(), None).await.unwrap();
+        loop {
+            let event = tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap();
+            let detail = &event.envelope["detail"];
+            if detail["state"] == "FAILED" && detail.get("stage").is_none() {
+                break;
+            }
+        }
+        let id_of = control.pipeline_ref(&pipeline.name).await.unwrap().id;
+        let message = |actions: &[engine::ActionExecution], name: &str| {
+            let action = actions.iter().find(|action| action.key.name == name)?;
+            action.error.as_ref().map(|error| format!("{}: {}", error.code, error.message))
+        };
+        let actions = control.actions_of(id_of, id).await.unwrap();
+        for (name, expected) in [("Source", source), ("a", large), ("b", None)] {
+            let found = message(&actions, name);
+            assert_eq!(found.is_some(), expected.is_some(), "{size}: {name}: {found:?}");
+            let found = found.unwrap_or_default();
+            assert!(found.contains(expected.unwrap_or_default()), "{size}: {name}: {found}");
+        }
+        host.close().await.unwrap();
+    }
+}

@@ -208,8 +208,34 @@ async fn executions_and_their_actions_are_listed_in_pages() {
     let rules = server.call("ListRuleExecutions", json!({ "pipelineName": "release" })).await.unwrap();
     assert_eq!(rules, json!({ "ruleExecutionDetails": [] }));
     let succeeded = json!({ "pipelineName": "release", "filter": { "succeededInStage": { "stageName": "Ship" } } });
-    let page = server.call("ListPipelineExecutions", succeeded).await.unwrap();
+    let page = server.call("ListPipelineExecutions", succeeded.clone()).await.unwrap();
     assert_eq!(page["pipelineExecutionSummaries"].as_array().unwrap().len(), 3);
+    // Those of the current version only.
+    server.call("UpdatePipeline", json!({ "pipeline": declaration("release") })).await.unwrap();
+    let id = server.start().await;
+    let token = server.token().await;
+    server.decide(&token, "Approved").await.unwrap();
+    let page = server.call("ListPipelineExecutions", succeeded).await.unwrap();
+    let found: Vec<_> = page["pipelineExecutionSummaries"].as_array().unwrap().iter().collect();
+    assert!(found.len() == 1 && found[0]["pipelineExecutionId"] == id && page.get("nextToken").is_none(), "{page}");
+}
+
+/// 1: "in-progress actions are let finish": an approval that waits can be decided, whatever its stage is called since.
+#[tokio::test]
+async fn an_approval_is_decided_after_its_stage_was_renamed() {
+    let server = created().await;
+    let id = server.start().await;
+    let token = server.token().await;
+    let mut changed = declaration("release");
+    changed["stages"][1]["name"] = json!("Sign");
+    server.call("UpdatePipeline", json!({ "pipeline": changed })).await.unwrap();
+    assert_eq!(code(server.decide("00000000-0000-0000-0000-000000000000", "Approved").await), "StageNotFoundException");
+    server.decide(&token, "Approved").await.unwrap();
+    let actions = json!({ "pipelineName": "release", "filter": { "pipelineExecutionId": id } });
+    let page = server.call("ListActionExecutions", actions).await.unwrap();
+    let decided =
+        page["actionExecutionDetails"].as_array().unwrap().iter().find(|found| found["actionName"] == "Decide");
+    assert_eq!(decided.unwrap()["status"], "Succeeded");
 }
 
 #[tokio::test]

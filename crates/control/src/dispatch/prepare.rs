@@ -1,5 +1,6 @@
 //! What an action is started with: its declaration with everything resolved, and where its artifacts lie.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use engine::{ActionExecution, ActionKey, ArtifactLocation, Execution, Header, Outcome, Slot};
@@ -13,6 +14,9 @@ use crate::control::{Control, ControlError};
 use crate::load::Loaded;
 use crate::ports::{PortError, artifact_location};
 use crate::rows::PipelineRef;
+
+/// The most bytes of an action's resolved texts together (semantics: "100 KB of resolved configuration").
+const MAX_RESOLVED_BYTES: usize = 100 * 1024;
 
 /// Everything known of an action before it is claimed.
 pub(super) struct Prepared {
@@ -60,7 +64,10 @@ impl Control {
             }
         }
         let values = self.variables(pipeline, &header, execution, producing, &declaration).await?;
+        let as_declared = declaration.clone();
         if let Err(message) = resolve(&mut declaration, &values) {
+            // What was resolved by then may be too large to be stored.
+            declaration = as_declared;
             error = Some(Outcome::failed("ConfigurationError", message));
         }
         let region = declaration.region.clone().unwrap_or_else(|| self.place().region.clone());
@@ -247,19 +254,37 @@ fn namespaces_of(action: &Action) -> BTreeSet<String> {
 }
 
 fn resolve(action: &mut Action, values: &[(String, StringMap)]) -> Result<(), String> {
+    let size = Cell::new(texts(action).map(|text| text.len()).sum::<usize>());
+    let too_large = |size: usize| {
+        format!(
+            "The resolved configuration has more than {MAX_RESOLVED_BYTES} bytes ({size}); hand larger values on in an \
+             artifact."
+        )
+    };
     let lookup = |namespace: &str, key: &str| {
         let (_, found) = values.iter().find(|(name, _)| name == namespace)?;
-        found.get(key).cloned()
+        let value = found.get(key)?;
+        size.set(size.get() + value.len());
+        // What is more is not gathered first.
+        (size.get() <= MAX_RESOLVED_BYTES).then(|| value.clone())
     };
+    let resolved = resolve_texts(action, &lookup);
+    match size.get() {
+        size if size > MAX_RESOLVED_BYTES => Err(too_large(size)),
+        _ => resolved,
+    }
+}
+
+fn resolve_texts(action: &mut Action, lookup: &dyn Fn(&str, &str) -> Option<String>) -> Result<(), String> {
     let kind = action_types::lookup(&action.action_type_id);
     let is_json = |key: &str| kind.and_then(|kind| kind.key(key)).is_some_and(|key| key.value.is_json());
     for (key, text) in &mut action.configuration {
         let resolve = if is_json(key) { references::resolve_json } else { references::resolve };
-        *text = resolve(text, &lookup).map_err(|unresolved| unresolved.to_string())?;
+        *text = resolve(text, lookup).map_err(|unresolved| unresolved.to_string())?;
     }
     let values = action.environment_variables.iter_mut().map(|variable| &mut variable.value);
     for text in action.commands.iter_mut().chain(values).filter(|text| text.contains("#{")) {
-        *text = references::resolve(text, &lookup).map_err(|unresolved| unresolved.to_string())?;
+        *text = references::resolve(text, lookup).map_err(|unresolved| unresolved.to_string())?;
     }
     Ok(())
 }

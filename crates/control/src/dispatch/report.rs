@@ -4,10 +4,14 @@ use engine::{ActionKey, ActionReport, Outcome, What};
 use model::{StringMap, Timestamp};
 
 use crate::control::{Applied, Control, ControlError};
+use crate::jobs::{MAX_VARIABLES_BYTES, variables_bytes};
 use crate::keys;
 use crate::ports::{ActionReply, Condition, Key, PortError, Write};
 use crate::rows::{ActionRef, PipelineRef, Task, WorkRow};
 use crate::stored::{decode, encode};
+
+/// The longest message of an error that is kept.
+const MAX_MESSAGE_CHARACTERS: usize = 8_000;
 
 impl Control {
     /// Reports what a provider said of an action.
@@ -81,6 +85,7 @@ impl Control {
         outcome: Outcome,
         consumed: Option<&WorkRow>,
     ) -> Result<Applied, ControlError> {
+        let outcome = within_limits(outcome);
         let mut extra = Vec::new();
         if outcome.error.is_none() && !outcome.variables.is_empty() {
             extra.push(self.put_variables(pipeline, key, &outcome.variables)?);
@@ -99,4 +104,26 @@ impl Control {
         let key = Key { pk: self.place().pipeline(pipeline.id), sk: keys::variables_sk(key) };
         Ok(Write::Put { key, revision: 1, body: encode(variables)?, condition: Condition::Always })
     }
+}
+
+/// What may be stored of an outcome: too many output variables fail their action, and a long message is cut.
+fn within_limits(outcome: Outcome) -> Outcome {
+    let bytes = variables_bytes(&outcome.variables);
+    let mut outcome = if outcome.error.is_none() && bytes > MAX_VARIABLES_BYTES {
+        let message = format!(
+            "The output variables have {bytes} bytes with their names; they may have {MAX_VARIABLES_BYTES}. Hand larger \
+             things on as an output artifact."
+        );
+        let failed = Outcome::failed("ConfigurationError", message);
+        Outcome { external_id: outcome.external_id, external_url: outcome.external_url, ..failed }
+    } else {
+        outcome
+    };
+    if let Some(error) = &mut outcome.error
+        && let Some((end, _)) = error.message.char_indices().nth(MAX_MESSAGE_CHARACTERS)
+    {
+        error.message.truncate(end);
+        error.message.push('…');
+    }
+    outcome
 }

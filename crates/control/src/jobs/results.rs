@@ -11,6 +11,11 @@ use crate::stored::encode;
 
 /// The most bytes of output variables, names and values together.
 pub const MAX_VARIABLES_BYTES: usize = 122_880;
+/// The bytes of output variables, names and values together.
+pub(crate) fn variables_bytes(variables: &StringMap) -> usize {
+    variables.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
 /// How often an answer is decided anew after a conflict.
 const ROUNDS: u32 = 32;
 /// How long until a function that gave a continuation token is called again, in milliseconds.
@@ -75,7 +80,7 @@ impl Control {
         third_party: bool,
         success: Success,
     ) -> Result<(), JobError> {
-        let bytes: usize = success.variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = variables_bytes(&success.variables);
         if bytes > MAX_VARIABLES_BYTES {
             return Err(JobError::VariablesTooLarge(bytes));
         }

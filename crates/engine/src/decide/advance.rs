@@ -51,6 +51,9 @@ pub(super) fn advance(draft: &mut Draft<'_>, key: &ActionKey) -> Step {
 fn judge(draft: &mut Draft<'_>, mut execution: Execution, mut stage: StageExecution, slot: Slot) -> Step {
     let newest = draft.newest(&stage, slot)?;
     let tally = Tally::of(&newest);
+    if let Slot::RunOrder(_) = slot {
+        collect_revisions(&mut execution, &newest);
+    }
     if let Some(end) = ending::withdrawn(draft, &execution)? {
         if tally.running > 0 {
             return Err(Reason::StillRunning.into());
@@ -62,10 +65,7 @@ fn judge(draft: &mut Draft<'_>, mut execution: Execution, mut stage: StageExecut
     need_part(draft, &execution, &stage, slot, &tally)?;
     let part = draft.part(execution.version, &stage.stage)?;
     match slot {
-        Slot::RunOrder(order) => {
-            collect_revisions(&mut execution, &newest);
-            judge_run_order(draft, &mut execution, &mut stage, &part, order, &newest)?;
-        }
+        Slot::RunOrder(order) => judge_run_order(draft, &mut execution, &mut stage, &part, order, &newest)?,
         Slot::Rule(condition) if tally.running == 0 => {
             conditions::judge(draft, &mut execution, &mut stage, &part, condition, &newest)?;
         }
@@ -150,7 +150,7 @@ fn judge_failure(
 }
 
 /// What source actions brought becomes part of the execution (`artifactRevisions`).
-fn collect_revisions(execution: &mut Execution, newest: &[&ActionExecution]) {
+pub(super) fn collect_revisions(execution: &mut Execution, newest: &[&ActionExecution]) {
     for revision in newest.iter().filter_map(|action| action.revision.as_ref()) {
         execution.revisions.retain(|known| known.action != revision.action || known.artifact != revision.artifact);
         execution.revisions.push(revision.clone());

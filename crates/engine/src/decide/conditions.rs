@@ -110,7 +110,10 @@ pub(super) fn after_failure(
     part: &Arc<Stage>,
     newest: &[&ActionExecution],
 ) -> Step {
-    let result = part.on_failure.as_ref().and_then(|failure| failure.result);
+    let failure = part.on_failure.as_ref();
+    // A condition without rules engages its result straight away.
+    let without_rules = failure.and_then(|failure| failure.conditions.first()).filter(|only| only.rules.is_empty());
+    let result = failure.and_then(|failure| failure.result).or(without_rules.and_then(|condition| condition.result));
     if let Some(condition) = condition(part, ConditionSlot::OnFailure) {
         return start_rules(draft, execution, stage, ConditionSlot::OnFailure, condition);
     }

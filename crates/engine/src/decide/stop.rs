@@ -2,6 +2,7 @@
 
 use model::{ActionStatus, ExecutionId, ExecutionStatus, StageName, StageStatus};
 
+use super::advance::collect_revisions;
 use super::draft::Draft;
 use super::ending::{Withdrawal, end_withdrawn, withdrawn};
 use super::{Halt, Step, conditions};
@@ -70,6 +71,11 @@ pub(super) fn settle(draft: &mut Draft<'_>, id: ExecutionId) -> Step {
         && leave_actions(draft, &execution, stage)? == Left::More
     {
         return Ok(());
+    }
+    if let Some(stage) = &stage
+        && let Some(slot @ Slot::RunOrder(_)) = stage.phase.slot()
+    {
+        collect_revisions(&mut execution, &draft.newest(stage, slot)?);
     }
     end_withdrawn(draft, &mut execution, stage, withdrawal)?;
     draft.put_execution(execution);

@@ -110,7 +110,10 @@ fn condition(result: &str, rules: Option<&str>) -> Condition {
     };
     Condition {
         result: ConditionResult::parse(result),
-        rules: rules.map(|rules| rules.split(',').map(rule).collect()).unwrap_or_default(),
+        rules: rules
+            .filter(|rules| !rules.is_empty())
+            .map(|rules| rules.split(',').map(rule).collect())
+            .unwrap_or_default(),
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::dispatch::Dispatched;
-use control::ports::{ActionReply, ActionRequest, ActionRunner};
+use control::ports::{ActionReply, ActionRequest, ActionRunner, PortError};
 use control::rows::{Task, WorkRow};
 use control::stored::decode;
 use control::{Control, ControlError};
-use engine::{ActionKey, Work};
+use engine::{ActionKey, Outcome, Work};
 use model::Category;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
@@ -120,12 +120,16 @@ impl Worker {
     }
 
     async fn dispatch(&self, control: &Control, row: &WorkRow, keys: &[ActionKey]) -> Result<(), ControlError> {
+        let mut failure = None;
         for (place, key) in keys.iter().enumerate() {
-            let last = place + 1 == keys.len();
-            let dispatched = control.claim(&row.pipeline, key, 1, last.then_some(row)).await?;
-            self.drive(row, dispatched);
+            let consumed = place + 1 == keys.len() && failure.is_none();
+            // One that cannot be claimed keeps no other from starting; the row stays for it.
+            match control.claim(&row.pipeline, key, 1, consumed.then_some(row)).await {
+                Ok(dispatched) => self.drive(row, dispatched),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     fn drive(&self, row: &WorkRow, dispatched: Dispatched) {
@@ -196,10 +200,15 @@ impl Worker {
     }
 
     /// Reports until it is stored: an outcome is not to be lost.
-    async fn report(&self, row: &WorkRow, key: &ActionKey, reply: ActionReply, consumed: Option<&WorkRow>) {
+    async fn report(&self, row: &WorkRow, key: &ActionKey, mut reply: ActionReply, consumed: Option<&WorkRow>) {
         let control = self.regions.control(&row.region);
         while let Err(error) = control.report(&row.pipeline, key, reply.clone(), consumed).await {
             tracing::error!(%error, stage = %key.stage, action = %key.name, "a report could not be stored; trying again");
+            if let ControlError::Port(PortError::Invalid(why)) = &error {
+                // It never will be.
+                let message = format!("What the action came to cannot be stored: {why}.");
+                reply = ActionReply::Ended(Box::new(Outcome::failed("InternalError", message)));
+            }
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(RETRY) => {}

@@ -191,6 +191,22 @@ fn on_success_rolls_back_when_a_rule_fails() {
 
 /// 4: "onFailure engages the result when its rules SUCCEED (no rules → straight away)."
 #[test]
+fn on_failure_without_rules_engages_straight_away() {
+    play(
+        "given A(s) -> B(x) failure=ROLLBACK:
+         start #1
+         A/s of #1 succeeds
+         B/x of #1 succeeds
+         start #2
+         A/s of #2 succeeds
+         B/x of #2 fails
+         then #2 is Failed
+         then #3 is in B",
+    );
+}
+
+/// 4: "onFailure engages the result when its rules SUCCEED (no rules → straight away)."
+#[test]
 fn on_failure_rolls_back_when_its_rules_succeed() {
     let script = "given A(s) -> B(x) failure=ROLLBACK:f
          start #1

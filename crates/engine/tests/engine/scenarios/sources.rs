@@ -122,21 +122,36 @@ fn other_modes_run_every_push() {
     }
 }
 
+fn brings(id: &str) -> Outcome {
+    let revision = SourceRevision {
+        action: "s".into(),
+        artifact: None,
+        revision_id: id.into(),
+        summary: None,
+        url: None,
+        created: None,
+    };
+    Outcome { revision: Some(revision), ..Outcome::default() }
+}
+
+/// Also where the execution was stopped meanwhile: a retry goes on from there.
+#[test]
+fn revisions_are_collected_when_an_execution_is_stopped() {
+    for (end, other) in [("stop #1", "A/t of #1 succeeds"), ("stop #1", "A/t of #1 fails"), ("", "stop #1 and abandon")]
+    {
+        let mut play = play(&format!("given A(s,t) -> B(x)\nstart #1\n{end}"));
+        let key = play.key("A/s", "#1").unwrap();
+        play.world.end(&key, brings("one"));
+        play.more(&format!("{other}\nthen #1 is Stopped"));
+        let revisions = &play.world.execution(play.id("#1")).revisions;
+        assert_eq!(revisions.iter().map(|revision| revision.revision_id.as_str()).collect::<Vec<_>>(), ["one"]);
+    }
+}
+
 /// What source actions bring becomes part of the execution, once, also when they run again.
 #[test]
 fn revisions_are_collected() {
     let mut play = play("given A(s,t) failure=RETRY_ALL -> B(x)\nstart #1");
-    let brings = |id: &str| Outcome {
-        revision: Some(SourceRevision {
-            action: "s".into(),
-            artifact: None,
-            revision_id: id.into(),
-            summary: None,
-            url: None,
-            created: None,
-        }),
-        ..Outcome::default()
-    };
     let key = play.key("A/s", "#1").unwrap();
     play.world.end(&key, brings("one"));
     play.more("A/t of #1 fails");
