@@ -201,7 +201,15 @@ impl Reader {
         node: &Node,
     ) -> Result<Phase, String> {
         let mut fields = self.fields(path, node)?;
-        let commands = command_list(&fields.path("commands"), fields.take("commands"))?;
+        let commands = fields.take("commands");
+        // Without commands a phase does nothing and succeeds; only `install` may be about something else.
+        if commands.is_none() && name != PHASES[0].1 {
+            let given = fields.fields.iter().map(|(name, _)| name.as_str());
+            let meant = given.filter(|given| model::suggestion::did_you_mean(given, ["commands"]).is_some());
+            let hint = meant.map(|given| format!("; did you mean it by {given}?")).next().unwrap_or_default();
+            return Err(format!("{path}/commands: is missing{hint}"));
+        }
+        let commands = command_list(&fields.path("commands"), commands)?;
         let finally = command_list(&fields.path("finally"), fields.take("finally"))?;
         let on_failure = fields.take("on-failure").map(|node| text(&fields.path("on-failure"), node)).transpose()?;
         let (retries, after_failure) = match on_failure {

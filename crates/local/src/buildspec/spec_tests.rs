@@ -66,6 +66,11 @@ fn what_cannot_be_read_is_named_with_its_place() {
             "phases: has none; at least one of install, pre_build, build, post_build is needed",
         ),
         ("version: 0.2\nphases: {bild: {commands: [a]}}", "phases: has bild; at least one of install"),
+        ("version: 0.2\nphases: {build: {}}", "phases/build/commands: is missing"),
+        (
+            "version: 0.2\nphases: {build: {command: [make test]}}",
+            "phases/build/commands: is missing; did you mean it by command?",
+        ),
         ("version: 0.2\nphases: {build: {commands: echo}}", "phases/build/commands: is a text; it must be a list"),
         (
             "version: 0.2\nphases:\n  build:\n    commands:\n      - echo a: b",
@@ -73,19 +78,22 @@ fn what_cannot_be_read_is_named_with_its_place() {
         ),
         ("version: 0.2\nphases:\n  build:\n   commands:\n  - a", "line "),
         ("version: 0.2\nversion: 0.2", "line "),
-        ("version: 0.2\nphases: {build: {}}\n---\na: b", "several documents"),
+        ("version: 0.2\nphases: {build: {commands: [a]}}\n---\na: b", "several documents"),
         (
-            "version: 0.2\nphases: {build: {}}\nenv: {shell: powershell.exe}",
+            "version: 0.2\nphases: {build: {commands: [a]}}\nenv: {shell: powershell.exe}",
             "env/shell: powershell.exe cannot be run here",
         ),
         (
-            "version: 0.2\nphases: {build: {}}\nartifacts: {files: [a], discard-paths: maybe}",
+            "version: 0.2\nphases: {build: {commands: [a]}}\nartifacts: {files: [a], discard-paths: maybe}",
             "artifacts/discard-paths: is maybe",
         ),
-        ("version: 0.2\nphases: {build: {}}\nbatch: {fast-fail: true}", "batch: batch builds cannot be run here"),
+        (
+            "version: 0.2\nphases: {build: {commands: [a]}}\nbatch: {fast-fail: true}",
+            "batch: batch builds cannot be run here",
+        ),
         ("version: 0.2\nphases: {build: {commands: [a], on-failure: STOP}}", "phases/build/on-failure: is STOP"),
         (
-            "version: 0.2\nphases: {build: {}}\nartifacts: {secondary-artifacts: {A: {name: x}}}",
+            "version: 0.2\nphases: {build: {commands: [a]}}\nartifacts: {secondary-artifacts: {A: {name: x}}}",
             "artifacts/secondary-artifacts/A/files: is missing",
         ),
     ] {
