@@ -148,7 +148,11 @@ fn latest(execution: &ActionExecution) -> Fields {
     Fields::default()
         .with("status", status(execution.status))
         .text("summary", execution.summary.as_deref(), 2048)
-        .time("lastStatusChange", execution.updated_at)
+        // What is told of its progress meanwhile changes no status.
+        .time(
+            "lastStatusChange",
+            if execution.status == ActionStatus::InProgress { execution.started_at } else { execution.updated_at },
+        )
         .maybe("lastUpdatedBy", updated_by(execution))
         .text("externalExecutionId", execution.external_id.as_deref(), 1500)
         .url("externalExecutionUrl", execution.external_url.as_deref())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::{ActionExecution, Execution, Hold, StageExecution};
-use model::{ActionName, ConditionResult, ConditionSlot, PipelineName, RetryTrigger, Stage, Version};
+use model::{ActionName, ConditionSlot, PipelineName, Stage, Version};
 use serde_json::{Value, json};
 
 use crate::actions::{action_execution, rule_execution};
@@ -161,12 +161,8 @@ fn rule_state(name: &ActionName, slot: ConditionSlot, view: &StageView<'_>) -> V
 fn retry_metadata(view: &StageView<'_>) -> Fields {
     let Some((_, stage)) = view.latest else { return Fields::default() };
     let Some(last) = &stage.last_retry else { return Fields::default() };
-    let retries = stage.attempt.saturating_sub(1).max(1);
-    let declared = view.stage.on_failure.as_ref().and_then(|failure| failure.result) == Some(ConditionResult::Retry);
-    let automatic = u32::from(last.trigger == RetryTrigger::Automated || (declared && stage.retries_left == 0));
-    let by_hand = retries.saturating_sub(automatic).max(u32::from(last.trigger == RetryTrigger::Manual));
     Fields::default()
-        .maybe("autoStageRetryAttempt", (automatic > 0).then_some(automatic))
-        .maybe("manualStageRetryAttempt", (by_hand > 0).then_some(by_hand))
+        .maybe("autoStageRetryAttempt", (last.automatic > 0).then_some(last.automatic))
+        .maybe("manualStageRetryAttempt", (last.by_hand > 0).then_some(last.by_hand))
         .with("latestRetryTrigger", last.trigger)
 }

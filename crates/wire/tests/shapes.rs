@@ -280,7 +280,13 @@ fn stage_execution() -> StageExecution {
         conditions: [(ConditionSlot::BeforeEntry, window)].into(),
         attempt: 3,
         retries_left: 0,
-        last_retry: Some(StageRetry { trigger: RetryTrigger::Manual, mode: RetryMode::AllActions, at: Timestamp(5) }),
+        last_retry: Some(StageRetry {
+            trigger: RetryTrigger::Manual,
+            mode: RetryMode::AllActions,
+            at: Timestamp(5),
+            by_hand: 1,
+            automatic: 1,
+        }),
         started_at: Timestamp(1),
         updated_at: Timestamp(2),
     }

@@ -143,7 +143,12 @@ pub(super) fn retry(
     mode: RetryMode,
     trigger: RetryTrigger,
 ) -> Step {
-    stage.last_retry = Some(StageRetry { trigger, mode, at: draft.at });
+    let (by_hand, automatic) = stage.last_retry.as_ref().map_or((0, 0), |last| (last.by_hand, last.automatic));
+    let (by_hand, automatic) = match trigger {
+        RetryTrigger::Manual => (by_hand + 1, automatic),
+        RetryTrigger::Automated => (by_hand, automatic + 1),
+    };
+    stage.last_retry = Some(StageRetry { trigger, mode, at: draft.at, by_hand, automatic });
     // What came of its actions before is not said of them now.
     stage.conditions.retain(|slot, _| *slot == ConditionSlot::BeforeEntry);
     resume(draft, execution, stage);

@@ -202,6 +202,12 @@ pub struct StageRetry {
     pub mode: RetryMode,
     /// When.
     pub at: Timestamp,
+    /// How many retries people asked for, this one counted.
+    #[serde(default)]
+    pub by_hand: u32,
+    /// How many onFailure made, this one counted.
+    #[serde(default)]
+    pub automatic: u32,
 }
 
 /// A stage execution.

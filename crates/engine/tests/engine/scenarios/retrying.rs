@@ -245,6 +245,27 @@ fn a_retry_by_hand_gives_no_second_automatic_retry() {
     );
 }
 
+/// API model: `retryStageMetadata` counts retries by who made them; an override is none.
+#[test]
+fn retries_are_counted_by_who_made_them() {
+    for (script, by_hand, automatic) in [
+        (
+            "given A(s) -> B(x) before=FAIL:q\nstart #1\nA/s of #1 succeeds\nB/before:q of #1 fails\noverride BEFORE_ENTRY of B for #1",
+            0,
+            0,
+        ),
+        ("given A(s) -> B(x) failure=RETRY_ALL\nstart #1\nA/s of #1 succeeds\nB/x of #1 fails", 0, 1),
+    ] {
+        let mut play = play(&format!("{script}\nB/x of #1 fails\nthen #1 is Failed"));
+        for more in 1..=2 {
+            play.more("retry B of #1 with FAILED_ACTIONS\nB/x of #1 fails\nthen #1 is Failed");
+            let stage = play.world.stage(play.id("#1"), "B").unwrap();
+            let last = stage.last_retry.as_ref().unwrap();
+            assert_eq!((last.by_hand, last.automatic), (by_hand + more, automatic), "{script}");
+        }
+    }
+}
+
 /// 2: "allowed on Source".
 #[test]
 fn automatic_retry_runs_sources_again() {
