@@ -1,5 +1,6 @@
 //! Opens a data directory and hosts it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use local::config::LocalConfig;
@@ -48,7 +49,13 @@ pub fn in_use(data: &Path) -> Unusable {
 /// Makes the directory, for its owner only; git is told to leave it alone.
 fn make_data_directory(data: &Path) -> Result<(), Unusable> {
     use std::os::unix::fs::DirBuilderExt;
-    let unusable = |error: std::io::Error| Unusable::new(format!("data directory {}: {error}", data.display()));
+    let unusable = |error: std::io::Error| match error.kind() {
+        // What the system says of a file that stands in the way, or above it.
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            Unusable::new(format!("data directory {}: there is a file in its place; name a directory", data.display()))
+        }
+        _ => Unusable::new(format!("data directory {}: {error}", data.display())),
+    };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(unusable)?;
     let ignore = data.join(".gitignore");
     if ignore.exists() { Ok(()) } else { std::fs::write(ignore, "*\n").map_err(unusable) }

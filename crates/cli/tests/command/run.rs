@@ -479,3 +479,13 @@ fn the_example_runs() {
     let compared = Command::new(dir.join("out/releases/semver")).args(["1.2.0", "1.10.0"]).output().unwrap();
     assert_eq!(String::from_utf8(compared.stdout).unwrap(), "<\n");
 }
+
+#[test]
+fn a_data_directory_that_is_a_file_is_said_to_be_one() {
+    let dir = scratch();
+    files(dir.path(), &[("taken", "")]);
+    for data in ["taken", "taken/below"] {
+        let ended = run(dir.path(), &["serve", "--listen", "127.0.0.1:0", "--data", data]);
+        assert!(ended.code == 2 && ended.stderr.contains("there is a file in its place"), "{}", ended.stderr);
+    }
+}
