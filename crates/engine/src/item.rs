@@ -156,6 +156,18 @@ pub struct Lane {
     pub waiting: BTreeMap<Ordinal, ExecutionId>,
     /// What keeps everybody out.
     pub holds: Vec<Hold>,
+    /// Who last enabled a transition into it.
+    #[serde(default)]
+    pub enabled: Option<Enabled>,
+}
+
+/// A transition that was enabled again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Enabled {
+    /// Who asked for it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Which hold.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{ActionExecution, Execution, Hold, StageExecution};
+use engine::{ActionExecution, Enabled, Execution, Hold, StageExecution};
 use model::{ActionName, ConditionSlot, PipelineName, Stage, Version};
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ pub struct StageView<'a> {
     pub waiting: Vec<&'a Execution>,
     /// What keeps executions out. The first stage has no transition: none.
     pub holds: Option<&'a [Hold]>,
+    /// Who last enabled it.
+    pub enabled: Option<&'a Enabled>,
     /// Its latest execution, with the pipeline execution.
     pub latest: Option<(&'a Execution, &'a StageExecution)>,
     /// The newest attempts of its actions and rules, of the latest execution.
@@ -46,6 +48,7 @@ impl<'a> StageView<'a> {
             stage,
             waiting: Vec::new(),
             holds: None,
+            enabled: None,
             latest: None,
             actions: Vec::new(),
             entity_urls: BTreeMap::new(),
@@ -64,7 +67,7 @@ pub fn stage_state(view: &StageView<'_>) -> Value {
         .with("stageName", &view.stage.name)
         .maybe("inboundExecution", inbound.first())
         .with("inboundExecutions", &inbound)
-        .maybe("inboundTransitionState", view.holds.map(transition_state))
+        .maybe("inboundTransitionState", view.holds.map(|holds| transition_state(holds, view.enabled)))
         .with("actionStates", actions)
         .maybe("latestExecution", latest)
         .maybe("beforeEntryConditionState", condition_state(view, ConditionSlot::BeforeEntry))
@@ -81,7 +84,7 @@ fn inbound_execution(execution: &Execution) -> Value {
 }
 
 /// `TransitionState`.
-fn transition_state(holds: &[Hold]) -> Value {
+fn transition_state(holds: &[Hold], enabled: Option<&Enabled>) -> Value {
     let fields = Fields::default().with("enabled", holds.is_empty());
     match holds.last() {
         Some(hold) => fields
@@ -89,7 +92,10 @@ fn transition_state(holds: &[Hold]) -> Value {
             .time("lastChangedAt", hold.from)
             .text("disabledReason", Some(&hold.reason), 300)
             .done(),
-        None => fields.done(),
+        None => match enabled {
+            Some(enabled) => fields.with("lastChangedBy", &enabled.by).time("lastChangedAt", enabled.at).done(),
+            None => fields.done(),
+        },
     }
 }
 

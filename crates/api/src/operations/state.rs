@@ -62,6 +62,7 @@ fn stage_view<'a>(state: &PipelineState, index: usize, found: &'a Found) -> Stag
     StageView {
         waiting: found.inbound.iter().collect(),
         holds: (index > 0 || !holds.is_empty()).then_some(holds),
+        enabled: found.lane.enabled.as_ref(),
         latest: found.latest.as_ref().zip(found.stage_execution.as_ref()),
         actions: found.actions.iter().collect(),
         ..stateless

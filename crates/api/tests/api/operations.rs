@@ -330,6 +330,13 @@ async fn transitions_hold_executions_back() {
     assert_eq!((&transition["enabled"], &transition["disabledReason"]), (&json!(false), &json!("freeze")));
     assert_eq!(transition["lastChangedBy"], USER);
     assert_eq!(server.call("EnableStageTransition", at).await, Ok(Value::Null));
+    // Who and when is kept.
+    let transition = server.stages().await[1]["inboundTransitionState"].take();
+    assert_eq!(
+        transition,
+        json!({ "enabled": true, "lastChangedBy": USER, "lastChangedAt": transition["lastChangedAt"] })
+    );
+    assert!(transition["lastChangedAt"].as_f64().unwrap() >= NOW.as_epoch_seconds());
     server.run().await;
     let stages = server.stages().await;
     assert_eq!(stages[1].get("inboundExecution"), None);

@@ -5,7 +5,7 @@ use model::{ExecutionMode, StageName};
 use super::Step;
 use super::draft::Draft;
 use crate::event::{Reason, Refusal, SetTransition, TransitionSide, Work};
-use crate::item::{Header, Hold, HoldKind};
+use crate::item::{Enabled, Header, Hold, HoldKind};
 use crate::key::ItemKey;
 
 pub(super) fn set(draft: &mut Draft<'_>, set: &SetTransition) -> Step {
@@ -23,7 +23,10 @@ pub(super) fn set(draft: &mut Draft<'_>, set: &SetTransition) -> Step {
         Some(reason) => {
             lane.holds.push(Hold { kind, by: set.by.clone(), reason: reason.clone(), from: draft.at });
         }
-        None if held => draft.work(Work::Admit(stage.clone())),
+        None if held => {
+            lane.enabled = Some(Enabled { by: set.by.clone(), at: draft.at });
+            draft.work(Work::Admit(stage.clone()));
+        }
         None => return Err(Reason::AlreadySo.into()),
     }
     draft.depends_on(ItemKey::Pipeline);
