@@ -106,8 +106,7 @@ async fn in_scratch(
             .map_err(|fault| fault.within(&format!("the output artifact {}", output.name)))?;
         outputs.push(scratch::store(ctx, scratch.source(), entries, output).await?);
     }
-    let mut variables = end.captured;
-    variables.retain(|name, _| !declared.secret_names.contains(name));
+    let variables = declared.without_secrets("output", end.captured, log);
     Ok(Outcome { external_id: Some(build.id(request)), outputs, variables, ..Outcome::default() })
 }
 

@@ -110,7 +110,8 @@ async fn in_scratch(
     let values = environment.into_iter().chain(end.captured.clone()).collect();
     let outputs = store(ctx, scratch, &wanted, &values, &log).await?;
     let mut exported = end.captured;
-    exported.retain(|name, _| spec.exported.contains(name) && !declared.secret_names.contains(name));
+    exported.retain(|name, _| spec.exported.contains(name));
+    let exported = declared.without_secrets("exported", exported, &log);
     Ok(Outcome { external_id: Some(build.id(request)), outputs, variables: exported, ..Outcome::default() })
 }
 
@@ -248,9 +249,10 @@ async fn store(
             base: selection.base.as_ref().map(|text| expand(text, values)),
             ..*selection
         };
-        let within = |fault: Fault| fault.within(&format!("the output artifact {}", output.name));
+        // Variables in these paths may hold secrets.
+        let within = |fault: Fault| fault.within(&format!("the output artifact {}", output.name)).masked(log);
         let entries = files::select_by(scratch.source(), expanded, log).await.map_err(within)?;
-        outputs.push(scratch::store(ctx, scratch.source(), entries, output).await?);
+        outputs.push(scratch::store(ctx, scratch.source(), entries, output).await.map_err(|fault| fault.masked(log))?);
     }
     Ok(outputs)
 }

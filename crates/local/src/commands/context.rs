@@ -95,19 +95,25 @@ impl Fault {
         self
     }
 
-    /// Secrets masked and the last lines of output added, where the work itself failed.
-    pub(crate) fn with_log(mut self, log: &LogSink) -> Self {
+    /// The same, with the secrets in it masked.
+    pub(crate) fn masked(mut self, log: &LogSink) -> Self {
         self.message = log.mask(&self.message);
+        self
+    }
+
+    /// Secrets masked and the last lines of output added, where the work itself failed.
+    pub(crate) fn with_log(self, log: &LogSink) -> Self {
+        let mut fault = self.masked(log);
         let tail = log.tail();
         let last = tail.get(tail.len().saturating_sub(LINES_SHOWN)..).unwrap_or_default();
-        if self.code == "JobFailed" && !last.is_empty() {
-            self.message.push_str("\nlast lines of output:");
+        if fault.code == "JobFailed" && !last.is_empty() {
+            fault.message.push_str("\nlast lines of output:");
             for line in last {
                 let shown: String = line.chars().take(CHARACTERS_SHOWN).collect();
-                self.message.push_str(&format!("\n  {shown}"));
+                fault.message.push_str(&format!("\n  {shown}"));
             }
         }
-        self
+        fault
     }
 }
 

@@ -7,6 +7,7 @@ use engine::ArtifactLocation;
 
 use super::context::{Ctx, Fault, now_millis};
 use super::scratch::Scratch;
+use crate::process::LogSink;
 
 /// Declared variables with their values.
 #[derive(Clone, Default)]
@@ -46,6 +47,24 @@ impl Declared {
         };
         self.values.insert(name.to_owned(), value);
         Ok(())
+    }
+
+    /// The variables that hold no secret, whatever their names: only these are handed on. `kind` is what they are called
+    /// where the log tells of the others.
+    pub(crate) fn without_secrets(
+        &self,
+        kind: &str,
+        mut variables: BTreeMap<String, String>,
+        log: &LogSink,
+    ) -> BTreeMap<String, String> {
+        variables.retain(|name, value| {
+            let is_secret = self.secret_names.contains(name) || log.holds_secret(value);
+            if is_secret {
+                log.remark(&format!("the {kind} variable {name} holds a secret and is not handed on"));
+            }
+            !is_secret
+        });
+        variables
     }
 }
 

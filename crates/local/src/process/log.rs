@@ -131,6 +131,11 @@ impl LogSink {
         self.masker.mask_text(text)
     }
 
+    /// Whether a text has a secret in it.
+    pub fn holds_secret(&self, text: &str) -> bool {
+        self.masker.finds(text)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -45,6 +45,11 @@ impl Masker {
         self.longest
     }
 
+    /// Whether a secret is anywhere in the text.
+    pub fn finds(&self, text: &str) -> bool {
+        self.search.as_ref().is_some_and(|search| search.is_match(text))
+    }
+
     /// The bytes with every secret in them replaced, also where secrets overlap.
     pub fn mask<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let Some(search) = &self.search else { return Cow::Borrowed(bytes) };

@@ -148,7 +148,7 @@ async fn the_actions_variables_win_over_the_projects_and_these_over_the_buildspe
         "[project.shop-build]\nenvironment = { B = \"project\", C = \"project\" }\n[secret.\"/shop/password\"]\nvalue = \"open-sesame\"\n",
     );
     place.artifact("Source", &[("a", "")]).await;
-    let text = "version: 0.2\nenv:\n  variables: {A: spec, B: spec, C: spec}\n  parameter-store: {PASSWORD: /shop/password}\n  exported-variables: [A, B, C, PASSWORD, UNSET, LATE]\nphases:\n  build:\n    commands:\n      - echo $A $B $C $PASSWORD\n      - LATE=set\n";
+    let text = "version: 0.2\nenv:\n  variables: {A: spec, B: spec, C: spec}\n  parameter-store: {PASSWORD: /shop/password}\n  exported-variables: [A, B, C, PASSWORD, UNSET, LATE, COPY]\nphases:\n  build:\n    commands:\n      - echo $A $B $C $PASSWORD\n      - LATE=set; COPY=\"say $PASSWORD\"\n";
     let request = build(text).configure(
         "EnvironmentVariables",
         r#"[{"name":"C","value":"action"},{"name":"D","value":"d","type":"PLAINTEXT"}]"#,
@@ -159,6 +159,16 @@ async fn the_actions_variables_win_over_the_projects_and_these_over_the_buildspe
     let exported: Vec<(&str, &str)> =
         outcome.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(exported, [("A", "spec"), ("B", "project"), ("C", "action"), ("LATE", "set")]);
+    assert!(place.log(&request).contains("the exported variable COPY holds a secret and is not handed on"));
+}
+
+#[tokio::test]
+async fn a_secret_in_an_artifacts_path_is_hidden_in_what_is_said_of_it() {
+    let place = Place::with("[secret.password]\nvalue = \"open-sesame\"\n");
+    place.artifact("Source", &[("a", "")]).await;
+    let text = "version: 0.2\nenv:\n  parameter-store: {PASSWORD: password}\nphases:\n  build:\n    commands: [\"true\"]\nartifacts:\n  files: [\"out/$PASSWORD\"]\n";
+    let outcome = run(&place, &build(text).output("Out", &[])).await;
+    assert!(failure(&outcome).1.ends_with("no file matches out/***"), "{outcome:?}");
 }
 
 #[tokio::test]

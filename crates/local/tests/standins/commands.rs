@@ -231,6 +231,25 @@ async fn secrets_are_given_to_commands_and_hidden_in_their_output() {
 }
 
 #[tokio::test]
+async fn a_variable_that_holds_a_secret_is_not_handed_on_whatever_its_name() {
+    let place = Place::with("[secret.token]\nvalue = \"s3cr3t-t0k3n\"\n");
+    let names = ["PLAIN", "SAME", "TOKEN", "WITHIN"];
+    let request = wanting(commands(&["SAME=$TOKEN; WITHIN=pre-$TOKEN-post; PLAIN=open"]), &names).environment(
+        "TOKEN",
+        "token",
+        Some("SECRETS_MANAGER"),
+    );
+    let outcome = run(&place, &request).await;
+    assert_succeeded(&outcome);
+    assert_eq!(outcome.variables, [("PLAIN".into(), "open".into())].into());
+    let log = place.log(&request);
+    for name in ["SAME", "TOKEN", "WITHIN"] {
+        let expected = format!("[penstock] the output variable {name} holds a secret and is not handed on\n");
+        assert!(log.contains(&expected), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_secret_says_what_to_add() {
     let place = Place::new();
     let request = commands(&["true"]).environment("TOKEN", "apiTokens:token", Some("SECRETS_MANAGER"));
