@@ -100,8 +100,10 @@ struct Pattern {
 impl Pattern {
     /// Patterns are relative to the base directory; `./` and the path of the source directory may stand before.
     fn new(root: &Path, declared: &str) -> Result<Self, Fault> {
-        let below = declared.strip_prefix(&format!("{}/", root.display())).unwrap_or(declared);
-        let mut plain = below;
+        let below = declared.strip_prefix(&root.display().to_string());
+        let below =
+            below.filter(|rest| rest.is_empty() || rest.starts_with('/')).map(|rest| rest.trim_start_matches('/'));
+        let mut plain = below.unwrap_or(declared);
         while let Some(rest) = plain.strip_prefix("./") {
             plain = rest.trim_start_matches('/');
         }

@@ -73,6 +73,23 @@ fn patterns_take_files_as_codebuild_does() {
 }
 
 #[test]
+fn the_path_of_the_source_directory_is_the_directory_itself() {
+    let directory = tree();
+    let root = directory.path().to_str().unwrap();
+    let names = |selection: &Selection| -> Vec<String> {
+        let found = find(directory.path(), selection).map_err(|fault| engine::Outcome::from(fault).error.unwrap());
+        found.unwrap().entries.iter().map(|entry| entry.name.display().to_string()).collect()
+    };
+    for same in [root.to_owned(), format!("{root}/"), format!("{root}//"), format!("{root}/./")] {
+        assert_eq!(names(&files(&[&same])), ALL, "{same}");
+        let based = Selection { base: Some(same.clone()), ..files(&["a.txt"]) };
+        assert_eq!(names(&based), ["a.txt"], "{same}");
+    }
+    assert_eq!(names(&files(&[&format!("{root}/a.txt")])), ["a.txt"]);
+    assert!(find(directory.path(), &files(&[&format!("{root}x")])).is_err(), "a directory beside it");
+}
+
+#[test]
 fn nothing_found_and_paths_that_lead_out_are_faults() {
     for (patterns, expected) in [
         (vec!["missing"], "no matching artifact paths found"),

@@ -163,6 +163,19 @@ async fn the_actions_variables_win_over_the_projects_and_these_over_the_buildspe
 }
 
 #[tokio::test]
+async fn the_source_directory_is_a_base_directory_too() {
+    let place = place().await;
+    for base in ["$CODEBUILD_SRC_DIR", "${CODEBUILD_SRC_DIR}", "${CODEBUILD_SRC_DIR}/"] {
+        let text = format!(
+            "version: 0.2\nartifacts:\n  files: ['*']\n  base-directory: {base}\nphases:\n  build:\n    commands: [echo]\n"
+        );
+        let outcome = run(&place, &build(&text).output("Out", &[])).await;
+        assert_succeeded(&outcome);
+    }
+    assert_eq!(place.output("Out"), [("main.txt".into(), "source\n".into())].into());
+}
+
+#[tokio::test]
 async fn a_secret_in_an_artifacts_path_is_hidden_in_what_is_said_of_it() {
     let place = Place::with("[secret.password]\nvalue = \"open-sesame\"\n");
     place.artifact("Source", &[("a", "")]).await;
