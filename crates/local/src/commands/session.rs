@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use control::ports::ActionRequest;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,9 @@ pub(crate) struct SessionEnd {
 
 /// Where a session leaves the variables asked for.
 const CAPTURED: &str = "captured";
+
+/// The shell's status when the session cannot be noted; one that programs do not end with.
+const NOT_NOTED: i32 = 174;
 
 /// A step that no plan has.
 const BEHIND_ALL: usize = 1_000_000_000;
@@ -116,7 +119,8 @@ fn script(plan: &Plan) -> String {
 __penstock_broken=${{4:-0}}; __penstock_tries=${{5:-0}}
 __penstock_at=0; __penstock_else=0; set --
 __penstock_say() {{ printf '[penstock] %s\n' "$1"; }}
-__penstock_note() {{ printf '%s\n' "$1" >> "$__penstock_dir/{NOTES}"; }}
+__penstock_lost() {{ trap - EXIT; exit {NOT_NOTED}; }}
+__penstock_note() {{ printf '%s\n' "$1" >> "$__penstock_dir/{NOTES}" || __penstock_lost; }}
 __penstock_ended() {{
   if [ "$1" -eq 0 ]; then __penstock_step=$((__penstock_at + 1)); else
     __penstock_note "fail $__penstock_at $1"; __penstock_say "Command did not exit successfully: exit status $1"
@@ -147,9 +151,12 @@ while [ "$__penstock_step" -le {last} ]; do
     if !plan.capture.is_empty() {
         let _ = writeln!(text, "{{ :");
         for name in &plan.capture {
-            let _ = writeln!(text, "if [ -n \"${{{name}+set}}\" ]; then printf '%s=%s\\000' {name} \"${name}\"; fi");
+            let _ = writeln!(
+                text,
+                "if [ -n \"${{{name}+set}}\" ]; then printf '%s=%s\\000' {name} \"${name}\" || __penstock_lost; fi"
+            );
         }
-        let _ = writeln!(text, "}} >| \"$__penstock_dir/{CAPTURED}\"");
+        let _ = writeln!(text, "}} >| \"$__penstock_dir/{CAPTURED}\" || __penstock_lost");
     }
     let _ = writeln!(text, "__penstock_note done; exit \"$__penstock_failed\"");
     text
@@ -228,7 +235,7 @@ pub(crate) async fn run(
     let captured =
         if plan.capture.is_empty() { Vec::new() } else { fs::read(session.join(CAPTURED)).unwrap_or_default() };
     let captured = read_captured(&captured);
-    SessionEnd { fault: judge(plan, &end, &notes).map(|fault| fault.with_log(log)), captured }
+    SessionEnd { fault: judge(plan, &end, &notes, &session).map(|fault| fault.with_log(log)), captured }
 }
 
 fn read_captured(bytes: &[u8]) -> BTreeMap<String, String> {
@@ -237,7 +244,7 @@ fn read_captured(bytes: &[u8]) -> BTreeMap<String, String> {
 }
 
 /// Why the session failed: the first command that failed in the last try of the first phase that failed.
-fn judge(plan: &Plan, end: &ProgramEnd, notes: &str) -> Option<Fault> {
+fn judge(plan: &Plan, end: &ProgramEnd, notes: &str, session: &Path) -> Option<Fault> {
     let shell = format!("the shell {}", plan.shell);
     if let Some(fault) = Fault::of_end(end, &shell) {
         return Some(fault);
@@ -256,6 +263,10 @@ fn judge(plan: &Plan, end: &ProgramEnd, notes: &str) -> Option<Fault> {
     let finished = notes.lines().any(|line| line == "done");
     match end {
         ProgramEnd::Exited(0) if finished => None,
+        ProgramEnd::Exited(NOT_NOTED) if !finished => {
+            let why = "is the disk full? Make room there, then run again";
+            Some(Fault::failed(format!("the session's notes cannot be written in {}: {why}", session.display())))
+        }
         ProgramEnd::Exited(status) => {
             let why = "a command replaced or left the session's shell (by `exec`, or by an EXIT trap of its own)";
             Some(Fault::failed(format!("{shell} ended with exit status {status} before all commands had run: {why}")))

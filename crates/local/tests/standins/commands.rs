@@ -125,6 +125,20 @@ async fn a_command_that_replaces_the_shell_is_no_silent_success() {
 }
 
 #[tokio::test]
+async fn a_session_that_cannot_be_noted_says_so() {
+    let place = Place::new();
+    let full = "trap '' XFSZ; ulimit -f 0";
+    let directory = |name: &str| format!("rm -rf \"$__penstock_dir/{name}\"; mkdir \"$__penstock_dir/{name}\"");
+    for (first, last) in [(full, "true"), (full, "exit 3"), (&directory("notes"), "true")] {
+        let outcome = run(&place, &commands(&[first, last])).await;
+        let message = failure(&outcome).1;
+        assert!(message.starts_with("the session's notes cannot be written in /"), "{first}, {last}: {message}");
+    }
+    let outcome = run(&place, &wanting(commands(&[&format!("A=1; {}", directory("captured"))]), &["A"])).await;
+    assert!(failure(&outcome).1.contains("notes cannot be written"), "a variable is lost: {outcome:?}");
+}
+
+#[tokio::test]
 async fn output_variables_are_read_from_the_session_at_its_end() {
     let place = Place::new();
     let request = wanting(
