@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -200,6 +200,31 @@ fn too_large(archive: &Path, bytes: u64) -> ArchiveError {
     ArchiveError::TooLarge { archive: archive.into(), what }
 }
 
+/// Which side of a copy failed.
+#[derive(Debug)]
+enum CopyFault {
+    /// What is read is broken.
+    Read(io::Error),
+    /// There is no room, or the like.
+    Write(io::Error),
+}
+
+/// Copies to the end, and tells what failed, which `io::copy` does not.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<u64, CopyFault> {
+    let mut buffer = [0; 8 * 1024];
+    let mut copied = 0;
+    loop {
+        let length = match from.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CopyFault::Read(error)),
+        };
+        to.write_all(buffer.get(..length).unwrap_or_default()).map_err(CopyFault::Write)?;
+        copied += length as u64;
+    }
+}
+
 struct Unpacking<'a> {
     archive: &'a Path,
     to: &'a Path,
@@ -241,13 +266,21 @@ impl Unpacking<'_> {
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(ArchiveError::io(&path))?;
         let mut limited = Read::by_ref(&mut entry).take(self.left.saturating_add(1));
-        let copied = io::copy(&mut limited, &mut file).map_err(|error| {
-            ArchiveError::entry(self.archive, planned.path.display(), format!("is broken: {error}"))
-        })?;
+        let copied = copy(&mut limited, &mut file).map_err(|fault| self.copy_error(&planned.path, fault))?;
         self.left = self.left.checked_sub(copied).ok_or_else(|| too_large(self.archive, self.limit))?;
         // Bits beyond these (set-user-id and the like) have no place in an artifact.
         let mode = if planned.mode & 0o777 == 0 { 0o644 } else { planned.mode & 0o777 };
         file.set_permissions(Permissions::from_mode(mode)).map_err(ArchiveError::io(&path))
+    }
+
+    fn copy_error(&self, entry: &Path, fault: CopyFault) -> ArchiveError {
+        match fault {
+            CopyFault::Read(error) => ArchiveError::entry(self.archive, entry.display(), format!("is broken: {error}")),
+            CopyFault::Write(error) => {
+                let source = io::Error::new(error.kind(), format!("cannot be written: {error}"));
+                ArchiveError::Io { path: self.to.join(entry), source }
+            }
+        }
     }
 
     fn read_links(&self, zip: &mut Zip, plan: &Plan) -> Result<BTreeMap<PathBuf, PathBuf>, ArchiveError> {
@@ -285,5 +318,36 @@ impl Unpacking<'_> {
         fs::create_dir_all(&path).map_err(ArchiveError::io(&path))?;
         self.directories.insert(directory.into());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named_and_no_fault_of_the_archive() {
+        let directory = tempfile::tempdir().unwrap();
+        let (archive, to) = (directory.path().join("a.zip"), directory.path().join("to"));
+        fs::create_dir(&to).unwrap();
+        let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let fault = copy(&mut "text".as_bytes(), &mut full).unwrap_err();
+        let unpacking = Unpacking { archive: &archive, to: &to, directories: HashSet::new(), left: 0, limit: 0 };
+        let error = unpacking.copy_error(Path::new("dist/app"), fault);
+        let told = error.of_artifact();
+        assert!(told.starts_with(&format!("{}/dist/app: cannot be written: No space left", to.display())), "{told}");
+
+        let mut broken = b"text".chain(Broken);
+        let fault = copy(&mut broken, &mut Vec::new()).unwrap_err();
+        let told = unpacking.copy_error(Path::new("dist/app"), fault).of_artifact();
+        assert!(told.starts_with("its `dist/app` is broken: invalid checksum"), "{told}");
+    }
+
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "invalid checksum"))
+        }
     }
 }
