@@ -63,6 +63,9 @@ const CAPTURED: &str = "captured";
 /// The shell's status when the session cannot be noted; one that programs do not end with.
 const NOT_NOTED: i32 = 174;
 
+/// How much of a command a failure quotes; the log has all of its line.
+const QUOTED_CHARACTERS: usize = 200;
+
 /// A step that no plan has.
 const BEHIND_ALL: usize = 1_000_000_000;
 
@@ -97,6 +100,15 @@ fn first_line(command: &str) -> String {
     match command.trim().split_once('\n') {
         Some((first, _)) => format!("{} ...", first.trim_end()),
         None => command.trim().to_owned(),
+    }
+}
+
+/// A command as failures quote it: without secrets and not too long. Cut first, half a secret would be left.
+fn blamed_command(command: &str, log: &LogSink) -> String {
+    let line = first_line(&log.mask(command));
+    match line.char_indices().nth(QUOTED_CHARACTERS) {
+        Some((end, _)) => format!("{} ...", line.get(..end).unwrap_or_default().trim_end()),
+        None => line,
     }
 }
 
@@ -235,7 +247,7 @@ pub(crate) async fn run(
     let captured =
         if plan.capture.is_empty() { Vec::new() } else { fs::read(session.join(CAPTURED)).unwrap_or_default() };
     let captured = read_captured(&captured);
-    SessionEnd { fault: judge(plan, &end, &notes, &session).map(|fault| fault.with_log(log)), captured }
+    SessionEnd { fault: judge(plan, &end, &notes, &session, log).map(|fault| fault.with_log(log)), captured }
 }
 
 fn read_captured(bytes: &[u8]) -> BTreeMap<String, String> {
@@ -244,7 +256,7 @@ fn read_captured(bytes: &[u8]) -> BTreeMap<String, String> {
 }
 
 /// Why the session failed: the first command that failed in the last try of the first phase that failed.
-fn judge(plan: &Plan, end: &ProgramEnd, notes: &str, session: &Path) -> Option<Fault> {
+fn judge(plan: &Plan, end: &ProgramEnd, notes: &str, session: &Path, log: &LogSink) -> Option<Fault> {
     let shell = format!("the shell {}", plan.shell);
     if let Some(fault) = Fault::of_end(end, &shell) {
         return Some(fault);
@@ -258,7 +270,8 @@ fn judge(plan: &Plan, end: &ProgramEnd, notes: &str, session: &Path) -> Option<F
         let Some(Step::Command(command, _)) = steps.get(number.parse::<usize>().ok()?.checked_sub(1)?) else {
             return Some(Fault::failed(format!("a command failed with exit status {status}")));
         };
-        return Some(Fault::failed(format!("the command `{}` failed with exit status {status}", first_line(command))));
+        let command = blamed_command(command, log);
+        return Some(Fault::failed(format!("the command `{command}` failed with exit status {status}")));
     }
     let finished = notes.lines().any(|line| line == "done");
     match end {

@@ -139,6 +139,19 @@ async fn a_session_that_cannot_be_noted_says_so() {
 }
 
 #[tokio::test]
+async fn of_a_long_command_a_failure_quotes_the_beginning_and_no_half_of_a_secret() {
+    let place = Place::with("[secret.token]\nvalue = \"s3cr3t-t0k3n\"\n");
+    let (start, end) = ("ä".repeat(180), "x".repeat(5_000));
+    let command = format!("false {start} 1234567 s3cr3t-t0k3n {end}");
+    let request = commands(&[&command]).environment("TOKEN", "token", Some("SECRETS_MANAGER"));
+    let outcome = run(&place, &request).await;
+    let message = failure(&outcome).1;
+    let expected = format!("the command `false {start} 1234567 *** x ...` failed with exit status 1");
+    assert_eq!(message.lines().next().unwrap(), expected);
+    assert!(place.log(&request).contains(&end), "the log has all of it");
+}
+
+#[tokio::test]
 async fn output_variables_are_read_from_the_session_at_its_end() {
     let place = Place::new();
     let request = wanting(
