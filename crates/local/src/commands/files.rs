@@ -54,9 +54,10 @@ fn find(root: &Path, selection: &Selection) -> Result<Found, Fault> {
     let mut taken: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     let mut remarks = Vec::new();
     let include = set(&files)?;
-    for base in bases(root, selection.base.as_deref())? {
-        for path in walk(&base).map_err(|error| Fault::failed(format!("cannot read {}: {error}", base.display())))? {
-            let relative = path.strip_prefix(&base).unwrap_or(&path);
+    let bases = bases(root, selection.base.as_deref())?;
+    for base in &bases {
+        for path in walk(base).map_err(|error| Fault::failed(format!("cannot read {}: {error}", base.display())))? {
+            let relative = path.strip_prefix(base).unwrap_or(&path);
             let matches = include.matches(relative);
             if matches.is_empty() || exclude.is_match(relative) {
                 continue;
@@ -79,14 +80,19 @@ fn find(root: &Path, selection: &Selection) -> Result<Found, Fault> {
             }
         }
     }
+    let without_files = files.iter().zip(&matched).filter(|(_, count)| **count == 0).map(|(pattern, _)| pattern);
+    let directories: Vec<&Pattern> = without_files.clone().filter(|pattern| pattern.is_directory(&bases)).collect();
     if taken.is_empty() {
         let patterns = selection.files.join(", ");
         let base = selection.base.as_ref().map(|base| format!(" in {base}")).unwrap_or_default();
-        return Err(Fault::failed(format!("no matching artifact paths found: no file matches {patterns}{base}")));
+        let mut message = format!("no matching artifact paths found: no file matches {patterns}{base}");
+        for pattern in directories {
+            message.push_str(&format!("; {}", pattern.right_for_directory()));
+        }
+        return Err(Fault::failed(message));
     }
-    for (pattern, _) in files.iter().zip(&matched).filter(|(_, count)| **count == 0) {
-        remarks.push(format!("No file matches {}", pattern.shown));
-    }
+    remarks.extend(without_files.map(|pattern| format!("No file matches {}", pattern.shown)));
+    remarks.extend(directories.into_iter().map(Pattern::right_for_directory));
     let entries = taken.into_iter().map(|(name, from)| Entry { name, from }).collect();
     Ok(Found { entries, remarks })
 }
@@ -116,6 +122,15 @@ impl Pattern {
         // A directory with a slash means all below it.
         let glob = if plain.is_empty() || plain.ends_with('/') { format!("{plain}**/*") } else { plain.to_owned() };
         Ok(Self { shown: declared.to_owned(), glob: glob.replace("**/**/", "**/") })
+    }
+
+    /// Whether it is a directory's path: such a pattern takes no file.
+    fn is_directory(&self, bases: &[PathBuf]) -> bool {
+        bases.iter().map(|base| base.join(&self.glob)).any(|path| path.is_dir() && !path.is_symlink())
+    }
+
+    fn right_for_directory(&self) -> String {
+        format!("{0} is a directory; write {0}/ or {0}/**/*", self.shown)
     }
 }
 

@@ -105,6 +105,17 @@ fn nothing_found_and_paths_that_lead_out_are_faults() {
 }
 
 #[test]
+fn for_a_directorys_own_path_it_is_said_what_takes_its_files() {
+    let right = "node is a directory; write node/ or node/**/*";
+    assert!(taken(&files(&["node"])).unwrap_err().ends_with(right));
+    let based = Selection { base: Some("my-build-2".into()), ..files(&["my-subdirectory"]) };
+    assert!(taken(&based).unwrap_err().ends_with("write my-subdirectory/ or my-subdirectory/**/*"));
+    assert!(!taken(&files(&["missing"])).unwrap_err().contains("is a directory"));
+    let found = find(tree().path(), &files(&["a.txt", "node"])).unwrap();
+    assert_eq!(found.remarks, ["No file matches node", right]);
+}
+
+#[test]
 fn a_base_directory_is_where_paths_begin() {
     let based = |base: &str, pattern: &str| taken(&Selection { base: Some(base.into()), ..files(&[pattern]) });
     assert_eq!(based("my-build-2", "*/my-file-3.txt").unwrap(), ["my-subdirectory/my-file-3.txt"]);
