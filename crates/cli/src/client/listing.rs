@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::args::{HistoryArgs, PipelinesArgs};
 use crate::exit::Exit;
 use crate::output::Look;
-use crate::progress::State;
+use crate::progress::{State, first_line};
 
 use super::table::{Table, ago, between, since};
 use super::{Api, in_order_of_start, pages, rule_executions, show, titled};
@@ -86,8 +86,7 @@ fn took(entry: &Value, now: Timestamp) -> String {
 
 fn revision(entry: &Value) -> String {
     let id: String = text(&entry["revisionId"]).chars().take(12).collect();
-    let summary = text(&entry["revisionSummary"]).lines().next().unwrap_or_default();
-    [id.as_str(), summary].join(" ").trim().to_owned()
+    [id, first_line(text(&entry["revisionSummary"]))].join(" ").trim().to_owned()
 }
 
 fn actions(answer: &Value, look: Look) -> String {
@@ -105,8 +104,8 @@ fn actions(answer: &Value, look: Look) -> String {
             Some(code) => format!("{code}: {}", text(&error["message"])),
             None => text(&result["externalExecutionSummary"]).to_owned(),
         };
-        let summary = summary.lines().next().unwrap_or_default();
-        table.row([text(&entry["stageName"]), &titled(entry), text(&entry["status"]), &started, &took, summary]);
+        let summary = first_line(&summary);
+        table.row([text(&entry["stageName"]), &titled(entry), text(&entry["status"]), &started, &took, &summary]);
     }
     table.render("no action has been started")
 }
@@ -122,6 +121,17 @@ fn text(value: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_revision_keeps_its_id_whatever_its_message() {
+        for message in ["Fix it\r\n\r\nbody\r\n", "Fix it\rbody", "Fix it"] {
+            let answer = json!({ "pipelineExecutionSummaries": [
+                { "sourceRevisions": [{ "revisionId": "0123456789abcdef", "revisionSummary": message }] }
+            ] });
+            let table = executions(&answer, Look::default());
+            assert!(table.trim_end().ends_with("0123456789ab Fix it"), "{table}");
+        }
+    }
 
     #[test]
     fn what_waits_has_taken_until_now() {

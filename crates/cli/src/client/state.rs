@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::{ExecutionArgs, Format, StateArgs};
 use crate::exit::Exit;
 use crate::output::{ATTENTION, DIM, Look, STRONG};
-use crate::progress::{State, clean, pad, width};
+use crate::progress::{State, clean, first_line, pad, width};
 
 use super::table::{ago, paint_state};
 use super::{Api, execution_or_newest, show};
@@ -66,7 +66,7 @@ fn push_stage(text: &mut String, stage: &Value, columns: usize, look: Look, now:
         let when = pad(&ago(&latest["lastStatusChange"], now), 12);
         let error = &latest["errorDetails"];
         let note = error["message"].as_str().or(latest["summary"].as_str()).unwrap_or_default();
-        let note = clean(note.lines().next().unwrap_or_default());
+        let note = first_line(note);
         let line = format!("  {name}  {}  {when}  {note}", status(&latest["status"], look));
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -74,7 +74,7 @@ fn push_stage(text: &mut String, stage: &Value, columns: usize, look: Look, now:
         let latest = &condition["latestExecution"];
         let name = pad(slot, columns.saturating_sub(2));
         let when = pad(&ago(&condition["conditionStates"][0]["latestExecution"]["lastStatusChange"], now), 12);
-        let note = clean(latest["summary"].as_str().and_then(|summary| summary.lines().next()).unwrap_or_default());
+        let note = first_line(latest["summary"].as_str().unwrap_or_default());
         let line = format!("  {name}  {}  {when}  {note}", status(&latest["status"], look));
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -169,7 +169,7 @@ pub(super) fn unmet_conditions(api: &Api, pipeline: &str, id: &str) -> anyhow::R
     let of_id = |stage: &&Value| stage["latestExecution"]["pipelineExecutionId"] == id;
     let last: Vec<&Value> = state["stageStates"].as_array().into_iter().flatten().filter(of_id).collect();
     let is_unmet = |status: &Value| matches!(status.as_str(), Some("Failed" | "Errored"));
-    let text = |value: &Value| clean(value.as_str().and_then(|text| text.lines().next()).unwrap_or_default());
+    let text = |value: &Value| first_line(value.as_str().unwrap_or_default());
     let mut lines = Vec::new();
     for stage in &last {
         for (slot, condition) in conditions(stage) {

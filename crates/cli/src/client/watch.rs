@@ -131,7 +131,7 @@ impl<'a> Watched<'a> {
         row.state = State::parse(&text("status")).unwrap_or(State::InProgress);
         row.span.started = millis(&detail["startTime"]).map(Timestamp);
         row.span.ended = millis(&detail["lastUpdateTime"]).map(Timestamp).filter(|_| row.state.is_over());
-        row.note = progress::clean(result["externalExecutionSummary"].as_str().unwrap_or_default());
+        row.note = progress::first_line(result["externalExecutionSummary"].as_str().unwrap_or_default());
         let error = &result["errorDetails"];
         row.error = None;
         if let Some(code) = error["code"].as_str() {

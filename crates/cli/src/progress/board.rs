@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use model::{Pipeline, Timestamp};
 use serde_json::Value;
 
-use super::text::clean;
+use super::text::{clean, clean_output, first_line};
 
 /// The last lines of an action's output that are kept.
 const TAIL: usize = 20;
@@ -227,7 +227,7 @@ impl Board {
                 row.tail.clear();
                 row.tail_attempt = attempt;
             }
-            let line = clean(line);
+            let line = clean_output(line);
             if line.trim().is_empty() {
                 return;
             }
@@ -308,7 +308,7 @@ impl ActionRow {
         let summary = result["external-execution-summary"].as_str().unwrap_or_default();
         match result["error-code"].as_str() {
             Some(code) => self.fail(code, summary),
-            None if state.is_over() => self.note = clean(summary.lines().next().unwrap_or_default()),
+            None if state.is_over() => self.note = first_line(summary),
             None => {}
         }
     }

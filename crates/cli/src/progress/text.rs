@@ -38,12 +38,20 @@ pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-/// A line of a program's output, safe to show: no escape sequences, no control characters, of a line that redraws
-/// itself only what stands last.
-pub fn clean(line: &str) -> String {
+/// A line of a program's output, safe to show; of one that redraws itself only what stands last.
+pub fn clean_output(line: &str) -> String {
     let line = line.trim_end_matches(['\r', '\n']);
-    let line = line.rsplit('\r').next().unwrap_or(line);
-    let stripped = anstream::adapter::strip_str(line).to_string();
+    clean(line.rsplit('\r').next().unwrap_or(line))
+}
+
+/// The first line of a text of several, such as a commit's message, safe to show. Each of CR, LF and CRLF ends a line.
+pub fn first_line(text: &str) -> String {
+    clean(text.split(['\r', '\n']).next().unwrap_or_default())
+}
+
+/// A text for one line, safe to show: no escape sequences, no control characters.
+pub fn clean(text: &str) -> String {
+    let stripped = anstream::adapter::strip_str(text).to_string();
     let mut text = String::with_capacity(stripped.len());
     for c in stripped.chars().take(MAX_LINE) {
         match c {
@@ -95,11 +103,20 @@ mod tests {
     #[test]
     fn output_cannot_steer_the_terminal() {
         assert_eq!(clean("\u{1b}[31mred\u{1b}[0m\u{7}"), "red");
-        assert_eq!(clean("10%\r50%\r100%\r\n"), "100%");
+        assert_eq!(clean_output("10%\r50%\r100%\r\n"), "100%");
+        assert_eq!(clean("a\rb"), "ab");
         assert_eq!(clean("\u{1b}]0;title\u{7}x"), "x");
         assert_eq!(clean("a\tb\u{202e}c"), "a  bc");
         assert_eq!(clean("\u{9b}2Jx"), "2Jx");
         assert_eq!(clean(&"x".repeat(10_000)).len(), MAX_LINE);
+    }
+
+    #[test]
+    fn of_a_message_the_first_line_is_shown_however_lines_end() {
+        for message in ["Fix it\r\n\r\nbody\r\n", "Fix it\n\nbody\n", "Fix it\rbody", "Fix it"] {
+            assert_eq!(first_line(message), "Fix it", "{message:?}");
+        }
+        assert_eq!(first_line(""), "");
     }
 
     #[test]

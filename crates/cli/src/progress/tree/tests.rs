@@ -34,6 +34,17 @@ fn frame_of(board: &Board, columns: usize, rows: Option<usize>) -> Vec<String> {
     frame(board, Frame { now: Timestamp(9_000), columns, rows, look: Look { colour: false, unicode: true } })
 }
 
+#[test]
+fn a_source_is_told_with_the_first_line_of_its_commits_message() {
+    for message in ["Fix it\r\n\r\nbody\r\n", "Fix it\rbody"] {
+        let mut board = Board::new(&pipeline(&[("Source", &["Checkout"])]), "e1", Timestamp(0));
+        let mut ended = event(Some("Source"), Some("Checkout"), "SUCCEEDED");
+        ended["detail"]["execution-result"]["external-execution-summary"] = json!(message);
+        board.apply(&ended, Timestamp(340));
+        assert_eq!(board.stages[0].actions[0].remark(), "Fix it");
+    }
+}
+
 fn sample() -> Board {
     let stages: &[(&str, &[&str])] = &[
         ("Source", &["Checkout"]),
