@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 use std::path::Path;
 
+use local::process::log_cut_at;
 use model::Timestamp;
 
 use crate::output::{ATTENTION, BAD, DIM, GOOD, Look, STRONG};
@@ -51,10 +52,16 @@ pub(super) fn push_output(text: &mut String, lines: impl IntoIterator<Item = imp
     }
 }
 
-/// Where all of it is.
+/// Where all of it is, or what the log's cap left of it.
 pub(super) fn push_log(text: &mut String, log: Option<&str>) {
+    const MEBIBYTE: u64 = 1024 * 1024;
     if let Some(log) = log {
-        let _ = writeln!(text, "  the whole output: {log}");
+        let what = match log_cut_at(Path::new(log)) {
+            Some(bytes) if bytes % MEBIBYTE == 0 => format!("the first {} MiB of the output", bytes / MEBIBYTE),
+            Some(bytes) => format!("the first {bytes} bytes of the output"),
+            None => "the whole output".into(),
+        };
+        let _ = writeln!(text, "  {what}: {log}");
     }
 }
 
@@ -119,4 +126,25 @@ pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
     if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_cut_is_not_called_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("Build.log");
+        for (end, expected) in [
+            ("", "the whole output"),
+            ("[penstock] The output exceeds 10485760 bytes; the rest was dropped.\n", "the first 10 MiB of the output"),
+            ("[penstock] The output exceeds 1000 bytes; the rest was dropped.\n", "the first 1000 bytes of the output"),
+        ] {
+            std::fs::write(&log, format!("a line\n{end}")).unwrap();
+            let mut text = String::new();
+            push_log(&mut text, log.to_str());
+            assert_eq!(text, format!("  {expected}: {}\n", log.display()));
+        }
+    }
 }

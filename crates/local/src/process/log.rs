@@ -21,6 +21,10 @@ const LONGEST_CHARACTER_BYTES: usize = 4;
 /// How many of the last lines are kept for failure messages.
 const TAIL_LINES: usize = 20;
 
+/// The last line of a log that was cut, around the number of bytes that are kept.
+const CUT_BEFORE: &str = "[penstock] The output exceeds ";
+const CUT_BEHIND: &str = " bytes; the rest was dropped.\n";
+
 /// One line of an action's output, as it happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputLine {
@@ -169,10 +173,7 @@ impl LogSink {
                 state.written += line.len() as u64 + 1;
                 if state.written > self.cap {
                     state.full = true;
-                    text.push_str(&format!(
-                        "[penstock] The output exceeds {} bytes; the rest was dropped.\n",
-                        self.cap
-                    ));
+                    text.push_str(&format!("{CUT_BEFORE}{}{CUT_BEHIND}", self.cap));
                 } else {
                     text.push_str(&line);
                     text.push('\n');
@@ -238,6 +239,19 @@ pub fn read_log(path: &Path, offset: u64, limit: usize) -> io::Result<LogChunk> 
     }
     let next = offset + bytes.len() as u64;
     Ok(LogChunk { text: String::from_utf8_lossy(&bytes).into_owned(), next, at_end })
+}
+
+/// How many bytes of the output a log holds, where it was cut; none where it holds all, or cannot be read.
+pub fn log_cut_at(path: &Path) -> Option<u64> {
+    let longest = CUT_BEFORE.len() + CUT_BEHIND.len() + u64::MAX.to_string().len();
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(longest as u64))).ok()?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    let (_, cap) = end.strip_suffix(CUT_BEHIND)?.rsplit_once(CUT_BEFORE)?;
+    cap.parse().ok()
 }
 
 #[cfg(test)]

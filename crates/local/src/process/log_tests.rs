@@ -109,6 +109,7 @@ fn what_is_no_text_is_replaced() {
     written.sink.write(b"a\xff\xc3");
     written.sink.write(b"\xa4b\n");
     assert_eq!(written.text(), "a\u{fffd}äb\n");
+    assert_eq!(log_cut_at(&written.sink.path), None);
 }
 
 #[test]
@@ -118,6 +119,7 @@ fn beyond_the_cap_nothing_is_kept_but_the_last_lines_are_known() {
         written.sink.write(format!("{number:03}\n").as_bytes());
     }
     assert_eq!(written.text(), "000\n001\n002\n[penstock] The output exceeds 12 bytes; the rest was dropped.\n");
+    assert_eq!(log_cut_at(&written.sink.path), Some(12));
     let tail = written.sink.tail();
     assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "080", "099"));
 }

@@ -16,7 +16,7 @@ mod recover;
 mod run;
 mod supervise;
 
-pub use log::{LOG_CAP_BYTES, LogChunk, LogSink, OutputLine, log_location, log_path, read_log};
+pub use log::{LOG_CAP_BYTES, LogChunk, LogSink, OutputLine, log_cut_at, log_location, log_path, read_log};
 pub use mask::Masker;
 pub use ready::SupervisorCommand;
 pub(crate) use record::is_running;
