@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use control::ports::ActionRequest;
+use rustix::fs::{Mode, OFlags};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Ctx, Fault, time_left};
@@ -65,6 +67,11 @@ const NOT_NOTED: i32 = 174;
 
 /// How much of a command a failure quotes; the log has all of its line.
 const QUOTED_CHARACTERS: usize = 200;
+
+/// The most that is read of a session's notes.
+const MOST_NOTES_BYTES: u64 = 1024 * 1024;
+/// The most that is read of the variables asked for: more than an action may hand on, so that too many are noticed.
+const MOST_CAPTURED_BYTES: u64 = 1024 * 1024;
 
 /// A step that no plan has.
 const BEHIND_ALL: usize = 1_000_000_000;
@@ -243,11 +250,28 @@ pub(crate) async fn run(
         grace: ctx.grace,
     };
     let end = process::run(spec, log, stop).await;
-    let notes = fs::read_to_string(session.join(NOTES)).unwrap_or_default();
-    let captured =
-        if plan.capture.is_empty() { Vec::new() } else { fs::read(session.join(CAPTURED)).unwrap_or_default() };
+    let notes = String::from_utf8(read_own(&session.join(NOTES), MOST_NOTES_BYTES)).unwrap_or_default();
+    let captured = match plan.capture.is_empty() {
+        true => Vec::new(),
+        false => read_own(&session.join(CAPTURED), MOST_CAPTURED_BYTES),
+    };
     let captured = read_captured(&captured);
     SessionEnd { fault: judge(plan, &end, &notes, &session, log).map(|fault| fault.with_log(log)), captured }
+}
+
+/// What a session left in a file, at most so much. A link, pipe or device that a command put in its place is not read: it
+/// may have no end.
+fn read_own(path: &Path, most: u64) -> Vec<u8> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map(fs::File::from);
+    let mut bytes = Vec::new();
+    if let Ok(file) = opened
+        && file.metadata().is_ok_and(|meta| meta.is_file())
+        && file.take(most).read_to_end(&mut bytes).is_err()
+    {
+        bytes.clear();
+    }
+    bytes
 }
 
 fn read_captured(bytes: &[u8]) -> BTreeMap<String, String> {

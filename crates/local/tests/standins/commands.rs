@@ -138,6 +138,17 @@ async fn a_session_that_cannot_be_noted_says_so() {
     assert!(failure(&outcome).1.contains("notes cannot be written"), "a variable is lost: {outcome:?}");
 }
 
+/// What has no end must not be read to its end.
+#[tokio::test]
+async fn what_a_command_puts_in_the_place_of_notes_is_not_read() {
+    let place = Place::new();
+    let link = |name: &str| format!("rm -f \"$__penstock_dir/{name}\"; ln -s /dev/zero \"$__penstock_dir/{name}\"");
+    let outcome = run(&place, &commands(&[&link("notes"), "true"])).await;
+    assert!(failure(&outcome).1.contains("before all commands had run"), "{outcome:?}");
+    let outcome = run(&place, &wanting(commands(&[&format!("A=1; {}", link("captured"))]), &["A"])).await;
+    assert!(outcome.variables.is_empty(), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn of_a_long_command_a_failure_quotes_the_beginning_and_no_half_of_a_secret() {
     let place = Place::with("[secret.token]\nvalue = \"s3cr3t-t0k3n\"\n");
