@@ -159,7 +159,7 @@ async fn makes(client: &Client) -> Result<(), Error> {
     while let Some(known) = pages.next().await {
         providers.push(known?.id().map(|id| id.provider().to_owned()).unwrap_or_default());
     }
-    assert_eq!((providers.len(), providers.contains(&"Rust".to_owned())), (43, true));
+    assert_eq!((providers.len(), providers.contains(&"Rust".to_owned())), (42, true));
     assert_eq!(client.list_rule_types().send().await?.rule_types().len(), 6);
     let tag = Tag::builder().key("a").value("1").build()?;
     let made = client.create_pipeline().pipeline(pipeline()?).tags(tag).send().await?;

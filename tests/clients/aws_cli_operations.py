@@ -102,11 +102,11 @@ def action_types():
     own = aws("list-action-types", actionOwnerFilter="Custom")["actionTypes"]
     assert made["actionType"] in own, own
     # The command line goes through all pages by itself.
-    assert len(aws("list-action-types")["actionTypes"]) == 43
+    assert len(aws("list-action-types")["actionTypes"]) == 42
     aws("create-custom-action-type", category="Test", provider="Gone", version="1", inputArtifactDetails=counts,
         outputArtifactDetails=counts)
     aws("delete-custom-action-type", category="Test", provider="Gone", version="1")
-    assert len(aws("list-action-types")["actionTypes"]) == 43
+    assert len(aws("list-action-types")["actionTypes"]) == 42
     snyk = kind("Invoke", "Snyk", "ThirdParty")
     found = aws("get-action-type", **snyk)
     assert found["actionType"]["executor"]["type"] == "JobWorker", found

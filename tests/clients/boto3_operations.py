@@ -72,7 +72,7 @@ def action_types():
     types = [t for page in cp.get_paginator("list_action_types").paginate(actionOwnerFilter="Custom") for t in page["actionTypes"]]
     assert made["actionType"] in types, types
     everything = [t for page in cp.get_paginator("list_action_types").paginate() for t in page["actionTypes"]]
-    assert len(everything) == 43, len(everything)
+    assert len(everything) == 42, len(everything)
     refused("ActionTypeAlreadyExistsException", cp.create_custom_action_type, category="Build", provider="Builder",
             version="1", inputArtifactDetails={"minimumCount": 0, "maximumCount": 1},
             outputArtifactDetails={"minimumCount": 0, "maximumCount": 1})
