@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use model::{Finding, Severity};
 
 use crate::output::Look;
+use crate::progress::turns;
 
 /// The most bytes of a line that are shown around a place: minified files have one line.
 const SHOWN_BYTES: usize = 240;
@@ -55,11 +56,6 @@ fn harmless(line: &str) -> Cow<'_, str> {
         (false, false) => c,
     };
     if line.is_ascii() { line.into() } else { line.chars().map(replaced).collect::<String>().into() }
-}
-
-/// Whether a character changes the direction of what follows it.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn renderer(look: Look) -> Renderer {

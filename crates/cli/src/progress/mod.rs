@@ -13,5 +13,5 @@ pub use conditions::{Unmet, UnmetRule, unmet_conditions};
 pub use plain::Plain;
 pub use screen::Screen;
 pub use summary::{Places, failures, quoted, summary};
-pub use text::{clean, elapsed, first_line, pad, width};
+pub use text::{clean, elapsed, first_line, pad, turns, width};
 pub use tree::{Frame, frame};

@@ -56,14 +56,17 @@ pub fn clean(text: &str) -> String {
     for c in stripped.chars().take(MAX_LINE) {
         match c {
             '\t' => text.push_str("  "),
-            // Direction marks reorder what stands beside them.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => {}
+            c if c.is_control() || turns(c) => {}
             c if text.is_empty() && c.width() == Some(0) => {}
             c => text.push(c),
         }
     }
     text
+}
+
+/// Whether a character is a direction mark, which reorders what stands beside it.
+pub fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A duration for people, from milliseconds: `0.3 s`, `12.4 s`, `1m 05s`, `1h 02m`, `2d 03h`.
