@@ -146,7 +146,8 @@ def transitions():
     refused("PipelineExecutionNotStoppableException", "stop-pipeline-execution", pipelineName="tagged",
             pipelineExecutionId=held)
     aws("enable-stage-transition", **where)
-    assert make()["inboundTransitionState"] == {"enabled": True}, make()
+    state = make()["inboundTransitionState"]
+    assert state["enabled"] and "disabledReason" not in state and state["lastChangedBy"], state
     revision = {"revisionId": "main", "revisionChangeId": "c", "created": "2026-11-24T06:00:00Z"}
     where = dict(pipelineName="tagged", stageName="Source", actionName="Source", actionRevision=revision)
     first, again = aws("put-action-revision", **where), aws("put-action-revision", **where)
