@@ -268,7 +268,7 @@ fn waiting(dir: &TempDir) -> Child {
 fn waiting_through(dir: &TempDir, program: &[&str]) -> Child {
     let plain = penstock(dir.path());
     let mut command = Command::new(program[0]);
-    command.args(&program[1..]).arg(plain.get_program()).args(["run", "pipeline.json"]);
+    command.args(&program[1..]).arg(plain.get_program()).args(plain.get_args()).args(["run", "pipeline.json"]);
     command.current_dir(dir.path()).env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(&dir.path().join("started"));

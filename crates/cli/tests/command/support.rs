@@ -16,7 +16,9 @@ pub struct Ended {
 
 /// The command, in `dir`; nothing of this environment but the PATH reaches it.
 pub fn penstock(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_penstock"));
+    let mut command = Command::new("env");
+    // Whoever runs these tests may have interrupts ignored, as a shell does for what it starts with `&`.
+    command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_penstock")]);
     command.current_dir(dir).env_clear().env("HOME", dir).env("LANG", "C.UTF-8").env("COLUMNS", "100");
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
