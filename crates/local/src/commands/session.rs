@@ -161,12 +161,15 @@ while [ "$__penstock_step" -le {last} ]; do
         shell = plan.shell,
         last = steps.len(),
     );
+    let mut trapped = false;
     for (number, step) in (1..).zip(&steps) {
+        trapped |= matches!(step, Step::Command(command, _) if command.contains("trap"));
         // Writing to a string cannot fail.
-        let _ = write!(text, "if [ \"$__penstock_step\" -eq {number} ]; then\n{}\nfi\n", body(number, *step));
+        let _ = write!(text, "if [ \"$__penstock_step\" -eq {number} ]; then\n{}\nfi\n", body(number, *step, trapped));
     }
-    // A command that continues or breaks a loop that it does not have ends itself, not this one.
-    let _ = writeln!(text, "done\n__penstock_left 0\ntrap - EXIT");
+    // A command that continues or breaks a loop that it does not have ends itself, not this one. An EXIT trap of a
+    // command runs when the session's shell ends.
+    let _ = writeln!(text, "done\n__penstock_left 0");
     if !plan.capture.is_empty() {
         let _ = writeln!(text, "{{ :");
         for name in &plan.capture {
@@ -181,7 +184,8 @@ while [ "$__penstock_step" -le {last} ]; do
     text
 }
 
-fn body(number: usize, step: Step<'_>) -> String {
+/// `trapped`: a command may have set an EXIT trap of its own, by which the session ends when a command leaves the shell.
+fn body(number: usize, step: Step<'_>, trapped: bool) -> String {
     let say = |text: &str| format!("__penstock_say {}", quoted(text));
     match step {
         Step::Begin(phase) => {
@@ -189,7 +193,8 @@ fn body(number: usize, step: Step<'_>) -> String {
             format!("{told}__penstock_step={}", number + 1)
         }
         Step::Command(command, on_failure) => format!(
-            "__penstock_at={number}; __penstock_else={on_failure}\n{}\neval {}\n__penstock_ended $?",
+            "__penstock_at={number}; __penstock_else={on_failure}\n{}{}\neval {}\n__penstock_ended $?",
+            if trapped { format!("__penstock_note 'at {number}'\n") } else { String::new() },
             say(&format!("Running command {}", first_line(command))),
             quoted(command),
         ),
@@ -285,17 +290,19 @@ fn judge(plan: &Plan, end: &ProgramEnd, notes: &str, session: &Path, log: &LogSi
     if let Some(fault) = Fault::of_end(end, &shell) {
         return Some(fault);
     }
+    let steps = steps(plan);
+    let command_at = |number: &str| match steps.get(number.parse::<usize>().ok()?.checked_sub(1)?) {
+        Some(Step::Command(command, _)) => Some(blamed_command(command, log)),
+        _ => None,
+    };
     let before: Vec<&str> = notes.lines().take_while(|line| *line != "failed").collect();
     let last_try = before.rsplit(|line| *line == "retry").next().unwrap_or_default();
     let blamed = last_try.iter().find_map(|line| line.strip_prefix("fail "));
     if notes.lines().any(|line| line == "failed") {
-        let steps = steps(plan);
         let (number, status) = blamed?.split_once(' ')?;
-        let Some(Step::Command(command, _)) = steps.get(number.parse::<usize>().ok()?.checked_sub(1)?) else {
-            return Some(Fault::failed(format!("a command failed with exit status {status}")));
-        };
-        let command = blamed_command(command, log);
-        return Some(Fault::failed(format!("the command `{command}` failed with exit status {status}")));
+        let command =
+            command_at(number).map_or_else(|| "a command".to_owned(), |command| format!("the command `{command}`"));
+        return Some(Fault::failed(format!("{command} failed with exit status {status}")));
     }
     let finished = notes.lines().any(|line| line == "done");
     match end {
@@ -304,8 +311,17 @@ fn judge(plan: &Plan, end: &ProgramEnd, notes: &str, session: &Path, log: &LogSi
             let why = "is the disk full? Make room there, then run again";
             Some(Fault::failed(format!("the session's notes cannot be written in {}: {why}", session.display())))
         }
+        ProgramEnd::Exited(status) if finished => {
+            Some(Fault::failed(format!("an EXIT trap of the commands ended with exit status {status}")))
+        }
         ProgramEnd::Exited(status) => {
-            let why = "a command replaced or left the session's shell (by `exec`, or by an EXIT trap of its own)";
+            let at = notes.lines().rev().find_map(|line| line.strip_prefix("at ")).and_then(command_at);
+            if let Some(command) = at {
+                let how = "left the session's shell, which an EXIT trap of the commands then ended";
+                let why = format!("the command `{command}` {how}, with exit status {status}: nothing after it ran");
+                return Some(Fault::failed(why));
+            }
+            let why = "a command replaced the session's shell (by `exec`)";
             Some(Fault::failed(format!("{shell} ended with exit status {status} before all commands had run: {why}")))
         }
         _ => None,

@@ -125,6 +125,36 @@ async fn a_command_that_replaces_the_shell_is_no_silent_success() {
 }
 
 #[tokio::test]
+async fn an_exit_trap_of_a_command_runs_when_the_session_ends() {
+    let place = Place::new();
+    let request = wanting(commands(&["A=1; trap 'echo cleaned up' EXIT", "echo work"]), &["A"]);
+    let outcome = run(&place, &request).await;
+    assert_succeeded(&outcome);
+    assert_eq!(output(&place, &request), ["work", "cleaned up"]);
+    assert_eq!(outcome.variables["A"], "1");
+    let outcome = run(&place, &commands(&["trap 'exit 3' EXIT", "true"])).await;
+    assert_eq!(failure(&outcome).1.lines().next(), Some("an EXIT trap of the commands ended with exit status 3"));
+}
+
+#[tokio::test]
+async fn a_command_that_leaves_the_shell_under_its_own_trap_is_named() {
+    for (first, last, status) in [
+        ("set -e; trap 'echo cleaned up' EXIT; false", "echo next", 1),
+        ("trap 'echo cleaned up' EXIT; exit 0", "echo next", 0),
+        ("trap 'echo cleaned up' EXIT", "exit 4", 4),
+    ] {
+        let place = Place::new();
+        let request = commands(&[first, last, "echo last"]);
+        let outcome = run(&place, &request).await;
+        let message = failure(&outcome).1;
+        let blamed = if last == "echo next" { first } else { last };
+        assert!(message.starts_with(&format!("the command `{blamed}` left the session's shell")), "{message}");
+        assert!(message.contains(&format!("with exit status {status}: nothing after it ran")), "{message}");
+        assert_eq!(output(&place, &request), ["cleaned up"], "{first}, {last}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_cannot_be_noted_says_so() {
     let place = Place::new();
     let full = "trap '' XFSZ; ulimit -f 0";
