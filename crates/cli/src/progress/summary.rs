@@ -68,7 +68,9 @@ pub(super) fn push_log(text: &mut String, log: Option<&str>) {
 fn advice(action: &ActionRow) -> &'static str {
     let code = action.error.as_ref().map_or("", |(code, _)| code.as_str());
     match code {
-        "ConfigurationError" => "what to do: mend the pipeline file or penstock.toml, then run again",
+        "ConfigurationError" => {
+            "what to do: mend it in the pipeline file, in penstock.toml or in the source (and commit), then run again"
+        }
         "Timeout" | "TimedOut" => {
             "what to do: raise the action's timeoutInMinutes, or find what it waited for; then run again"
         }

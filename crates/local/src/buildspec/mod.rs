@@ -11,6 +11,7 @@ use std::path::{Component, Path};
 use control::ports::ActionRequest;
 use engine::{ArtifactLocation, Outcome};
 use model::StringMap;
+use model::suggestion::did_you_mean;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -149,12 +150,22 @@ fn buildspec_text(
     let leads_out = Path::new(given).components().any(|part| matches!(part, Component::ParentDir | Component::RootDir));
     let in_source = Some(source.join(given)).filter(|_| !leads_out);
     let beside = project.buildspec.as_ref().filter(|file| *file == given).map(|file| ctx.config.base.join(file));
-    let found = [in_source, beside].into_iter().flatten().find(|file| file.is_file());
+    let found = [&in_source, &beside].into_iter().flatten().find(|file| file.is_file());
     let Some(file) = found else {
-        return Err(Fault::configuration(format!("{place}: there is no file {given} in the source")));
+        let near = in_source.as_deref().and_then(near_file).map(|near| format!("; did you mean {near}?"));
+        let near = near.unwrap_or_default();
+        return Err(Fault::configuration(format!("{place}: there is no file {given} in the source{near}")));
     };
-    let text = fs::read_to_string(&file).map_err(|error| Fault::configuration(format!("{given}: {error}")))?;
+    let text = fs::read_to_string(file).map_err(|error| Fault::configuration(format!("{given}: {error}")))?;
     Ok((given.to_owned(), text))
+}
+
+/// The name beside a path that is most like its own.
+fn near_file(path: &Path) -> Option<String> {
+    let entries = fs::read_dir(path.parent()?).ok()?.filter_map(Result::ok);
+    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let near = did_you_mean(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(near.to_owned())
 }
 
 /// One of the action's `EnvironmentVariables`.

@@ -140,6 +140,11 @@ async fn the_buildspec_is_found_where_codebuild_looks() {
     for missing in ["no.yml", "../data/x", "arn:aws:s3:::bucket/buildspec.yml", "version: 0.1"] {
         assert_eq!(failure(&run(&place, &build(missing)).await).0, "ConfigurationError", "{missing}");
     }
+    for near in ["Buildspec.yml", "buildspec.yaml"] {
+        let outcome = run(&place, &build(near)).await;
+        let expected = format!("there is no file {near} in the source; did you mean buildspec.yml?");
+        assert!(failure(&outcome).1.ends_with(&expected), "{outcome:?}");
+    }
 }
 
 #[tokio::test]
