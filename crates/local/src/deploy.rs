@@ -97,6 +97,12 @@ fn prepare(ctx: &Ctx, request: &ActionRequest) -> Result<Deploy, DeployError> {
         let what = format!("nothing stands in for the bucket `{name}`, which the action `{action}` deploys to");
         DeployError::Configuration(ctx.config.advise(&what, &bucket_lines(name)))
     })?;
+    if bucket.exists() && !bucket.is_dir() {
+        let (file, config) = (bucket.display(), ctx.config.shown());
+        return Err(DeployError::Configuration(format!(
+            "`{file}` stands in for the bucket `{name}` and is a file; a deploy needs a directory: name one in {config}"
+        )));
+    }
     let extract = match setting("Extract").ok_or_else(|| needs("Extract"))? {
         "true" => true,
         "false" => false,

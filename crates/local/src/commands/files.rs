@@ -148,7 +148,8 @@ fn set(patterns: &[Pattern]) -> Result<GlobSet, Fault> {
 /// The directories that the base pattern names. One without special characters must exist.
 fn bases(root: &Path, base: Option<&str>) -> Result<Vec<PathBuf>, Fault> {
     let Some(base) = base else { return Ok(vec![root.to_path_buf()]) };
-    let pattern = Pattern::new(root, base.trim_end_matches('/'))?;
+    let trimmed = base.trim_end_matches('/');
+    let pattern = Pattern::new(root, if trimmed.is_empty() { base } else { trimmed })?;
     if matches!(pattern.glob.as_str(), "." | "**/*") {
         return Ok(vec![root.to_path_buf()]);
     }

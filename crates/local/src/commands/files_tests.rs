@@ -124,7 +124,9 @@ fn a_base_directory_is_where_paths_begin() {
     assert_eq!(based(".", "a.txt").unwrap(), ["a.txt"]);
     assert!(based("missing", "*").unwrap_err().contains("does not exist"));
     assert!(based("none*", "*").unwrap_err().contains("does not exist"));
-    assert!(based("..", "*").unwrap_err().contains("leads out"));
+    for outside in ["..", "/", "/etc"] {
+        assert!(based(outside, "*").unwrap_err().contains("leads out"), "{outside}");
+    }
 }
 
 #[test]

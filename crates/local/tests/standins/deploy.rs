@@ -56,6 +56,18 @@ async fn an_artifact_is_extracted_below_its_key_and_leaves_other_files() {
 }
 
 #[tokio::test]
+async fn a_file_that_stands_in_for_the_bucket_is_named() {
+    let place = Place::with("[bucket.site]\npath = 'site.zip'\n");
+    place.artifact("App", &[("index.html", "new")]).await;
+    fs::write(place.path().join("site.zip"), "kept").unwrap();
+    let outcome = run(&place, &deploy("site", "true")).await;
+    let (code, message) = failure(&outcome);
+    assert_eq!(code, "ConfigurationError");
+    assert!(message.contains("stands in for the bucket `site` and is a file; a deploy needs a directory"), "{message}");
+    assert_eq!(fs::read_to_string(place.path().join("site.zip")).unwrap(), "kept");
+}
+
+#[tokio::test]
 async fn an_archive_is_written_whole_at_its_key() {
     let place = Place::with(BUCKETS);
     place.artifact("App", &[("index.html", "new")]).await;
