@@ -1,10 +1,17 @@
 //! Pipelines as the API shows them: declarations with the service's defaults, `PipelineMetadata`, `PipelineSummary`.
 
-use model::{ExecutionMode, Pipeline, PipelineName, PipelineType, Timestamp, Version};
+use engine::triggers::Watch;
+use model::{
+    Action, ExecutionMode, GitConfiguration, Patterns, Pipeline, PipelineName, PipelineType, PushFilter, Timestamp,
+    Trigger, Version,
+};
 use serde_json::{Value, json};
 
 use crate::events::Place;
 use crate::fields::Fields;
+
+/// The provider of sources with a connection, and of their triggers.
+const CONNECTED: &str = "CodeStarSourceConnection";
 
 /// `PipelineDeclaration` as the service gives it back: its version, and what the author left out filled in.
 pub fn declaration(pipeline: &Pipeline, version: Version) -> Value {
@@ -12,6 +19,11 @@ pub fn declaration(pipeline: &Pipeline, version: Version) -> Value {
     value["version"] = json!(version);
     value["executionMode"] = json!(pipeline.mode());
     value["pipelineType"] = json!(pipeline.kind());
+    let added = default_triggers(pipeline);
+    if !added.is_empty() {
+        let triggers: Vec<&Trigger> = pipeline.triggers.iter().chain(&added).collect();
+        value["triggers"] = json!(triggers);
+    }
     let stages = value["stages"].as_array_mut().into_iter().flatten();
     for action in stages.filter_map(|stage| stage["actions"].as_array_mut()).flatten() {
         if action["runOrder"].is_null() {
@@ -19,6 +31,28 @@ pub fn declaration(pipeline: &Pipeline, version: Version) -> Value {
         }
     }
     value
+}
+
+/// The triggers that the service adds: pushes to the branch of each connected source that detects changes and has no
+/// trigger of its own. Source: terraform-provider-aws #38409.
+fn default_triggers(pipeline: &Pipeline) -> Vec<Trigger> {
+    let stage = pipeline.stages.first().filter(|_| pipeline.kind() == PipelineType::V2);
+    let actions = stage.into_iter().flat_map(|stage| &stage.actions);
+    let connected = actions.filter(|action| action.action_type_id.provider == CONNECTED);
+    connected
+        .filter_map(|action| match Watch::of(pipeline, action) {
+            Some(Watch::Branch(branch)) => Some(pushes_to(branch, action)),
+            Some(Watch::Trigger { .. }) | None => None,
+        })
+        .collect()
+}
+
+fn pushes_to(branch: String, action: &Action) -> Trigger {
+    let branches = Patterns { includes: vec![branch], excludes: Vec::new() };
+    let push = vec![PushFilter { branches: Some(branches), ..PushFilter::default() }];
+    let source_action_name = action.name.clone();
+    let git_configuration = GitConfiguration { source_action_name, push, pull_request: Vec::new() };
+    Trigger { provider_type: CONNECTED.into(), git_configuration }
 }
 
 /// A pipeline's ARN.

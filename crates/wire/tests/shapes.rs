@@ -358,6 +358,34 @@ fn a_fresh_pipeline_and_a_parallel_one_have_stages_without_state() {
     assert_eq!(state.get("onFailureConditionState"), None);
 }
 
+/// Semantics §6: GetPipeline returns a default trigger that the service added when DetectChanges is unset.
+#[test]
+fn a_connected_source_without_a_trigger_comes_back_with_one() {
+    let mut pipeline = pipeline();
+    let own = json!({ "providerType": "CodeStarSourceConnection",
+        "gitConfiguration": { "sourceActionName": "Fetch", "push": [{ "tags": { "includes": ["v*"] } }] } });
+    let added = json!({ "providerType": "CodeStarSourceConnection",
+        "gitConfiguration": { "sourceActionName": "Fetch", "push": [{ "branches": { "includes": ["main"] } }] } });
+    let shown = |pipeline: &Pipeline| {
+        let declaration = pipelines::declaration(pipeline, 4);
+        is_shape("PipelineDeclaration", &declaration);
+        declaration.get("triggers").cloned()
+    };
+    assert_eq!(shown(&pipeline), None, "a bucket");
+    let fetch = &mut pipeline.stages[0].actions[0];
+    fetch.action_type_id.provider = "CodeStarSourceConnection".into();
+    fetch.configuration = [("BranchName".into(), "main".into())].into();
+    assert_eq!(shown(&pipeline), Some(json!([added])));
+    let mut quiet = pipeline.clone();
+    quiet.stages[0].actions[0].configuration.insert("DetectChanges".into(), "false".into());
+    assert_eq!(shown(&quiet), None);
+    pipeline.triggers = serde_json::from_value(json!([own])).unwrap();
+    assert_eq!(shown(&pipeline), Some(json!([own])));
+    pipeline.triggers.clear();
+    pipeline.pipeline_type = Some(PipelineType::V1);
+    assert_eq!(shown(&pipeline), None, "V1 has no triggers");
+}
+
 #[test]
 fn pipelines_come_back_with_the_defaults_filled_in() {
     let place = Place::new("123456789012", "eu-west-1");
