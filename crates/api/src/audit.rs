@@ -84,8 +84,9 @@ impl Audit {
     /// Records what the call came to, unless its change's commit has.
     pub(crate) async fn done(&self, control: &Control, call: &CallRecord, error: Option<&ApiError>) {
         match error {
+            // It was made, even if the answer then failed.
+            _ if call.made.load(Ordering::Acquire) => {}
             Some(error) => self.refused(control, call, error).await,
-            None if call.made.load(Ordering::Acquire) => {}
             None if is_read(&call.operation) => self.read(call).await,
             None => put(control, &[call.record(call.content(None, None))]).await,
         }

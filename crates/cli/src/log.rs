@@ -25,6 +25,8 @@ pub fn start(usual: LevelFilter) -> Result<(), Unusable> {
         .with_target(false)
         .with_ansi(Look::of_stderr().colour)
         .with_writer(std::io::stderr)
+        // A line that cannot be written is lost; to tell that on the same stream would panic.
+        .log_internal_errors(false)
         .finish();
     // Only one can be set; a second would be a fault of the command, and nothing would be lost by it.
     drop(tracing::subscriber::set_global_default(subscriber));

@@ -1,5 +1,6 @@
 //! Publishes state changes in commit order: to the event log and to whoever listens.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
@@ -26,6 +27,8 @@ const LARGE: usize = 10;
 pub struct EventLog {
     file: File,
     end: u64,
+    /// A write failed and may have left a part behind the end.
+    torn: bool,
 }
 
 impl EventLog {
@@ -41,10 +44,15 @@ impl EventLog {
             file.write_all(b"\n")?;
             end += 1;
         }
-        Ok(Self { file, end })
+        Ok(Self { file, end, torn: false })
     }
 
+    /// Writes all of them or, when it fails, nothing: what a full disk took of a line is cut off again.
     fn append(&mut self, envelopes: &[Arc<Value>]) -> std::io::Result<Vec<u64>> {
+        if self.torn {
+            self.file.set_len(self.end)?;
+            self.torn = false;
+        }
         let mut lines = Vec::new();
         let mut ends = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
@@ -52,7 +60,10 @@ impl EventLog {
             lines.push(b'\n');
             ends.push(self.end + u64::try_from(lines.len()).unwrap_or(u64::MAX));
         }
-        self.file.write_all(&lines)?;
+        if let Err(error) = self.file.write_all(&lines) {
+            self.torn = self.file.set_len(self.end).is_err();
+            return Err(error);
+        }
         self.end = ends.last().copied().unwrap_or(self.end);
         Ok(ends)
     }
@@ -114,8 +125,9 @@ impl Publisher {
     /// Publishes rows, again and again until it works; gives up at a stop: the rows stay for the next host.
     async fn publish_surely(&mut self, rows: Vec<PublicationRow>, stop: &CancellationToken) {
         let mut wait = std::time::Duration::from_millis(50);
+        let mut told = false;
         while !rows.is_empty() {
-            match self.publish(&rows).await {
+            match self.publish(&rows, &mut told).await {
                 Ok(()) => return,
                 Err(error) => tracing::error!(%error, "events could not be published; trying again"),
             }
@@ -127,7 +139,19 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, rows: &[PublicationRow]) -> Result<(), PortError> {
+    /// `told`: they were published already, and are only removed.
+    async fn publish(&mut self, rows: &[PublicationRow], told: &mut bool) -> Result<(), PortError> {
+        if !*told {
+            self.tell(rows).await?;
+            *told = true;
+        }
+        for chunk in rows.chunks(MAX_WRITES) {
+            self.remove(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, rows: &[PublicationRow]) -> Result<(), PortError> {
         self.control.table().flush().await?;
         let account = &self.control.place().account;
         let envelopes = rows.iter().flat_map(|row| row.envelopes(account, &self.source));
@@ -138,17 +162,37 @@ impl Publisher {
             // Nobody may listen.
             let _ = self.events.send(Published { sequence, envelope });
         }
-        for chunk in rows.chunks(MAX_WRITES) {
-            self.remove(chunk).await?;
-        }
         Ok(())
     }
 
     async fn remove(&self, rows: &[PublicationRow]) -> Result<(), PortError> {
         let place = self.control.place();
         let delete = |row: &PublicationRow| Write::Delete { key: row.key(place), condition: Condition::Always };
-        let writes: Vec<_> = rows.iter().map(delete).collect();
+        // A transaction writes a key once.
+        let mut seen = HashSet::new();
+        let writes: Vec<_> = rows.iter().filter(|row| seen.insert((row.at, row.id))).map(delete).collect();
         let token = format!("published-{}", rows.first().map(|row| row.id).unwrap_or_default());
         self.control.table().transact(&token, &writes).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_line_that_a_failed_write_left_is_cut_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let mut log = EventLog::open(&path).unwrap();
+        let first = log.append(&[Arc::new(json!({ "id": 1 }))]).unwrap();
+        log.file.write_all(b"{\"id\": 2, \"so").unwrap();
+        log.torn = true;
+        let second = log.append(&[Arc::new(json!({ "id": 3 }))]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"id\":1}\n{\"id\":3}\n");
+        assert_eq!((first, second), (vec![9], vec![18]));
     }
 }

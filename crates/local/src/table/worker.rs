@@ -11,9 +11,10 @@ use super::journal::Journal;
 use super::state::{PortFailure, State};
 use super::store::Store;
 
-/// How long a thread waits after the disk failed before it tries again by itself. A flush that someone asks for tries
-/// at once.
+/// How long a thread waits after the disk failed before it tries again by itself.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long where someone asks for a flush: whoever tries again must not keep the disk and the log busy.
+const BREATH_AFTER_FAILURE: Duration = Duration::from_millis(50);
 /// When so many have waited for a flush, the next one waits a little for more to share it: they are more than the disk
 /// keeps up with. Fewer are never kept waiting.
 const CROWD: usize = 3;
@@ -70,6 +71,11 @@ impl Shared {
         let mut gathering = Duration::ZERO;
         loop {
             let mut state = self.lock();
+            if failed && !state.flushes.is_empty() && !state.closing {
+                drop(state);
+                std::thread::sleep(BREATH_AFTER_FAILURE);
+                state = self.lock();
+            }
             if failed && state.flushes.is_empty() && !state.closing {
                 state = wait_for(&self.journal_wanted, state, PAUSE_AFTER_FAILURE);
             }
