@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::audit::Audit;
-use api::credentials::{CredentialsFile, read_or_make_private};
+use api::credentials::CredentialsFile;
 use api::events::Events;
 use api::guard::Guard;
 use api::hosts::Hosts;
@@ -119,8 +119,7 @@ fn open(
 ) -> anyhow::Result<Server> {
     let file = args.credentials.clone().unwrap_or_else(|| args.data.join("credentials"));
     let credentials = CredentialsFile::load_or_make(&file, &args.account_id).map_err(told)?;
-    let token =
-        read_or_make_private(&args.data.join("events-token"), || Ok(crate::server::random_key())).map_err(told)?;
+    let token = crate::server::key_file(&args.data.join("events-token"))?;
     let mut names = vec!["127.0.0.1".to_owned(), "localhost".into(), "[::1]".into()];
     if !args.listen.ip().is_loopback() {
         names.push(args.listen.ip().to_string());
@@ -134,7 +133,7 @@ fn open(
         listener,
         regions: Arc::new(HostRegions(host.regions())),
         credentials: Arc::new(credentials),
-        events: Some(Events::new(Arc::new(events), Secret::new(token.trim()))),
+        events: Some(Events::new(Arc::new(events), Secret::new(&token))),
         hosts: Hosts::new(names),
         stand_ins: Some(config),
         guard: guard(args)?,
@@ -159,6 +158,6 @@ fn guard(args: &ServeArgs) -> anyhow::Result<Guard> {
     })
 }
 
-fn told(error: api::credentials::CredentialsError) -> Unusable {
+pub(crate) fn told(error: api::credentials::CredentialsError) -> Unusable {
     Unusable::new(format!("{:#}", anyhow::Error::from(error)))
 }

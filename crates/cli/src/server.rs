@@ -28,6 +28,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::exit::Unusable;
+
 /// What a server is made of, beside the control plane.
 pub struct Parts {
     /// The data directory: the keys of approval links and the logs lie there.
@@ -141,7 +143,7 @@ fn api_of(
     base_url: String,
 ) -> anyhow::Result<Api> {
     let keys = Arc::new(KeyFile::load_or_make(&data.join("approval-keys"))?);
-    let page_token_key = read_or_make_private(&data.join("page-token-key"), || Ok(random_key()))?;
+    let page_token_key = key_file(&data.join("page-token-key"))?;
     Ok(Api {
         means: Arc::new(Means { starts_created: true, ..Means::new(page_token_key.trim()) }),
         guard: Guard::default(),
@@ -156,8 +158,26 @@ fn api_of(
     })
 }
 
+/// The key in a private file; a random one is made if there is none.
+///
+/// # Errors
+/// It cannot be read or made, or it holds something else: an empty key would let everybody in.
+pub fn key_file(path: &Path) -> anyhow::Result<String> {
+    let text = read_or_make_private(path, || Ok(random_key())).map_err(crate::serve::told)?;
+    let key = text.trim();
+    if key.len() != KEY_DIGITS || !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let right = "remove it, and a new one is made at the next start";
+        let what = format!("{}: is no key of {KEY_DIGITS} hexadecimal digits; {right}", path.display());
+        return Err(Unusable::new(what).into());
+    }
+    Ok(key.to_owned())
+}
+
+/// How many hexadecimal digits a key has.
+const KEY_DIGITS: usize = 64;
+
 /// 244 random bits.
-pub fn random_key() -> String {
+fn random_key() -> String {
     format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }
 

@@ -120,6 +120,23 @@ fn a_pipeline_is_made_started_looked_at_and_approved() {
     assert_eq!(ended, format!("{id} has ended: Succeeded\n"));
 }
 
+/// An empty key would let everybody in.
+#[test]
+fn a_key_file_that_holds_no_key_is_refused_by_name() {
+    for name in ["events-token", "page-token-key"] {
+        let dir = project(&gated());
+        let data = dir.path().join(".penstock");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join(name), "").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(data.join(name), private).unwrap();
+        let refused = run(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        let needed = format!("{name}: is no key of 64 hexadecimal digits");
+        assert!(refused.stderr.contains(&needed), "{}", refused.stderr);
+    }
+}
+
 #[test]
 fn why_tells_of_whoever_stands_in_the_way_too() {
     let server = Server::with(&gated());
