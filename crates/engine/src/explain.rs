@@ -207,6 +207,7 @@ pub fn explain(slice: &Slice, id: ExecutionId) -> Result<Vec<Why>, Missing> {
     if execution.status.is_terminal() {
         return Ok(Vec::new());
     }
+    let cancelled = is_cancelled(slice, execution)?;
     let mut reasons = Vec::new();
     for (stage, position) in &execution.at {
         match position {
@@ -214,12 +215,16 @@ pub fn explain(slice: &Slice, id: ExecutionId) -> Result<Vec<Why>, Missing> {
             Position::Inside => inside(slice, execution, stage, &mut reasons)?,
         }
     }
+    if execution.stop.is_some() || cancelled {
+        // Nothing more will be started.
+        reasons.retain(|why| !matches!(why, Why::Place { .. }));
+    }
     if reasons.is_empty() {
         reasons.push(Why::NextStep);
     }
     if let Some(stop) = &execution.stop {
         reasons.insert(0, Why::Stop { reason: stop.reason.clone(), abandon: stop.abandon });
-    } else if is_cancelled(slice, execution)? {
+    } else if cancelled {
         reasons.insert(0, Why::Cancel);
     }
     Ok(reasons)

@@ -76,6 +76,10 @@ fn check_retryable(execution: &Execution, stage: &StageExecution, current: Versi
                 refuse("A condition of the stage is being evaluated.".into())
             }
         },
+        (ExecutionStatus::Stopping, _) => refuse("The execution is being stopped: retry when it has stopped.".into()),
+        (status, StageStatus::Failed | StageStatus::Stopped) => {
+            refuse(format!("The execution is {status}, and this stage is not the one that it ended in."))
+        }
         (_, status) => refuse(format!("The stage is {status}, and only a failed stage can be retried.")),
     }
 }

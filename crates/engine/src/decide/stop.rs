@@ -1,6 +1,6 @@
 //! StopPipelineExecution, and carrying out a stop or cancel in pages.
 
-use model::{ActionStatus, ExecutionId, ExecutionStatus, StageName, StageStatus};
+use model::{ActionStatus, Category, ExecutionId, ExecutionStatus, StageName, StageStatus};
 
 use super::advance::collect_revisions;
 use super::draft::Draft;
@@ -88,32 +88,34 @@ enum Left {
     More,
 }
 
-/// Leaves what may be left: with `abandon` every action, else only rules, which change nothing outside. `More`: something
-/// goes on, and its end (or the next page) will settle the execution.
+/// Leaves what may be left: with `abandon` every action, else only rules, which change nothing outside, and approvals of
+/// a deleted pipeline, which nobody can decide. `More`: something goes on, and its end (or the next page) will settle the
+/// execution.
 fn leave_actions(draft: &mut Draft<'_>, execution: &Execution, stage: &StageExecution) -> Result<Left, Halt> {
     let Some(slot) = stage.phase.slot() else { return Ok(Left::All) };
     let running: Vec<&ActionExecution> =
         draft.newest(stage, slot)?.into_iter().filter(|action| action.status == ActionStatus::InProgress).collect();
     let abandon = execution.stop.as_ref().is_some_and(|stop| stop.abandon);
-    let may_leave = match slot {
-        Slot::RunOrder(_) => abandon,
-        Slot::Rule(_) => true,
-    };
     if running.is_empty() {
         return Ok(Left::All);
     }
-    if !may_leave {
+    let deleted = draft.live_pipeline()?.is_none();
+    let may_leave = |action: &ActionExecution| match slot {
+        Slot::RunOrder(_) => abandon || (deleted && action.action_type.category == Category::Approval),
+        Slot::Rule(_) => true,
+    };
+    let (leaving, staying): (Vec<_>, Vec<_>) = running.into_iter().partition(|action| may_leave(action));
+    if leaving.is_empty() {
         return Err(Reason::StillRunning.into());
     }
-    let more = running.len() > PAGE;
-    for action in running.into_iter().take(PAGE) {
+    let more = leaving.len() > PAGE;
+    for action in leaving.into_iter().take(PAGE) {
         conditions::abandon(draft, action.clone());
     }
     if more {
         draft.work(Work::Settle(execution.id));
-        return Ok(Left::More);
     }
-    Ok(Left::All)
+    Ok(if more || !staying.is_empty() { Left::More } else { Left::All })
 }
 
 impl Withdrawal {

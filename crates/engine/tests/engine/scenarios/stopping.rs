@@ -252,3 +252,20 @@ fn an_unknown_execution_is_not_stoppable() {
     let decision = play.command(engine::Command::Stop(stop)).unwrap();
     assert!(matches!(decision, engine::Decision::Refused(engine::Refusal::NotStoppable(_))), "{decision:?}");
 }
+
+/// What is being stopped starts nothing more, and says so to whoever asks why or retries.
+#[test]
+fn nothing_waits_for_a_place_or_a_retry_during_a_stop() {
+    let stopped = play(
+        "given A(s) -> B(a,b,c,d,e,f) in PARALLEL mode
+         start #1
+         A/s of #1 succeeds
+         then #1 waits because B: f wait for a place
+         B/a of #1 fails
+         stop #1
+         retry B of #1 with FAILED_ACTIONS -- refused StageNotRetryable
+         then #1 waits because B/e is in progress",
+    );
+    let why = stopped.why("#1");
+    assert!(why.iter().all(|why| !why.contains("for a place")), "{why:?}");
+}

@@ -207,6 +207,31 @@ fn delete_cancels_and_refuses_everything_after() {
     );
 }
 
+/// Nobody can decide an approval of a pipeline that is gone: it is left, while what runs beside it ends by itself.
+#[test]
+fn delete_leaves_approvals_at_once() {
+    play(
+        "given A(s) -> B(ok?)
+         start #1
+         A/s of #1 succeeds
+         then B/ok of #1 is InProgress
+         delete
+         then B/ok of #1 is Abandoned
+         then #1 is Cancelled",
+    );
+    play(
+        "given A(s) -> B(ok?,x)
+         start #1
+         A/s of #1 succeeds
+         then B/x of #1 is InProgress
+         delete
+         then B/ok of #1 is Abandoned
+         then #1 waits because B/x is in progress
+         B/x of #1 succeeds
+         then #1 is Cancelled",
+    );
+}
+
 /// More executions than one commit can cancel are cancelled in pages, each once; a later update begins anew.
 #[test]
 fn an_update_cancels_in_pages() {
