@@ -63,6 +63,12 @@ struct ExplainInput {
 
 /// `{"reasons": [{…, "text": "…"}]}`: why the execution does not move; nothing for one that has ended.
 async fn explain(call: &Call) -> Result<Value, ApiError> {
+    let id = call.input["pipelineExecutionId"].as_str();
+    if let Some(id) = id.filter(|id| id.parse::<ExecutionId>().is_err()) {
+        return Err(ApiError::invalid(format!(
+            "pipelineExecutionId: \"{id}\" is no id of an execution, which is a UUID"
+        )));
+    }
     let input: ExplainInput = read(call)?;
     let reasons = call.control.explain(&input.pipeline_name, input.pipeline_execution_id).await?;
     let reasons: Vec<Value> = reasons.iter().map(|why| json!({ "reason": why, "text": why.to_string() })).collect();

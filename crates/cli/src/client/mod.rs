@@ -81,6 +81,15 @@ fn rule_executions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<Va
     Ok(answer["ruleExecutionDetails"].as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 
+/// The last attempts of an execution's actions.
+fn action_executions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<Value>> {
+    let latest = json!({ "pipelineExecutionId": id, "startTimeRange": "Latest" });
+    let input = json!({ "pipelineName": pipeline, "filter": { "latestInPipelineExecution": latest } });
+    let mut answer =
+        pages(|input| Ok(api.call("ListActionExecutions", input)?), input, "actionExecutionDetails", None)?;
+    Ok(answer["actionExecutionDetails"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
 /// People read from the first on; answers begin with the newest.
 fn in_order_of_start(details: &mut [Value]) {
     details.reverse();

@@ -121,8 +121,8 @@ struct Explained {
     id: String,
     status: String,
     answer: Value,
-    /// The conditions that ended it or skipped a stage.
-    unmet: Vec<String>,
+    /// Why it ended so: what became of it, the actions that failed, the conditions that ended it or skipped a stage.
+    causes: Vec<String>,
 }
 
 impl Explained {
@@ -132,8 +132,14 @@ impl Explained {
         let execution = api.call("GetPipelineExecution", &input)?;
         let status = execution["pipelineExecution"]["status"].as_str().unwrap_or_default().to_owned();
         let is_over = answer["reasons"].as_array().is_none_or(Vec::is_empty);
-        let unmet = if is_over { unmet_conditions(api, pipeline, &id)? } else { Vec::new() };
-        Ok(Self { id, status, answer, unmet })
+        let mut causes = Vec::new();
+        if is_over {
+            let summary = execution["pipelineExecution"]["statusSummary"].as_str().filter(|text| !text.is_empty());
+            causes.extend(summary.map(first_line));
+            causes.extend(failed_actions(api, pipeline, &id)?);
+            causes.extend(unmet_conditions(api, pipeline, &id)?);
+        }
+        Ok(Self { id, status, answer, causes })
     }
 
     fn reasons(&self) -> &[Value] {
@@ -152,8 +158,8 @@ impl Explained {
 
     fn text(&self, look: Look) -> String {
         if self.reasons().is_empty() {
-            let unmet: String = self.unmet.iter().map(|line| format!("  {line}\n")).collect();
-            return format!("{} has ended: {}\n{unmet}", self.id, self.status);
+            let causes: String = self.causes.iter().map(|line| format!("  {line}\n")).collect();
+            return format!("{} has ended: {}\n{causes}", self.id, self.status);
         }
         let mut text = format!("{} {}\n", look.paint(STRONG, &self.id), self.status);
         for reason in self.reasons() {
@@ -161,6 +167,20 @@ impl Explained {
         }
         text
     }
+}
+
+/// The actions whose last attempt in an execution failed.
+fn failed_actions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<String>> {
+    let mut details = super::action_executions(api, pipeline, id)?;
+    super::in_order_of_start(&mut details);
+    let failed = details.iter().filter(|detail| detail["status"] == "Failed");
+    let text = |value: &Value| first_line(value.as_str().unwrap_or_default());
+    let line = |detail: &Value| {
+        let (stage, action) = (text(&detail["stageName"]), text(&detail["actionName"]));
+        let message = text(&detail["output"]["executionResult"]["errorDetails"]["message"]);
+        format!("{stage}/{action} Failed: {message}")
+    };
+    Ok(failed.map(line).collect())
 }
 
 /// What did not hold in an execution that has ended: its conditions, where it is the last in their stage, else its rules.
@@ -176,7 +196,14 @@ pub(super) fn unmet_conditions(api: &Api, pipeline: &str, id: &str) -> anyhow::R
             let latest = &condition["latestExecution"];
             if is_unmet(&latest["status"]) {
                 let (name, status) = (text(&stage["stageName"]), text(&latest["status"]));
-                lines.push(format!("{name}: its {slot} condition {status}: {}", text(&latest["summary"])));
+                let outcome = if stage["latestExecution"]["status"] == "Skipped" {
+                    ", and the stage was skipped"
+                } else if slot == ConditionSlot::OnFailure.field() {
+                    ", and its result did not apply"
+                } else {
+                    ""
+                };
+                lines.push(format!("{name}: its {slot} condition {status}{outcome}: {}", text(&latest["summary"])));
             }
         }
     }

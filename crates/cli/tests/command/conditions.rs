@@ -76,6 +76,18 @@ fn a_condition_that_holds_is_not_told_of() {
 }
 
 #[test]
+fn why_an_execution_failed_names_the_action_and_no_condition_that_did_not_fail_it() {
+    let mut declared = conditional("onFailure", "ROLLBACK", &rule("Gate", "false"));
+    declared["stages"][1]["actions"][0]["commands"] = json!(["exit 4"]);
+    let server = Server::start(project(&declared));
+    assert_eq!(server.run(&["create", "pipeline.json"]).code, 0);
+    server.until(&["history", "web"], "Failed");
+    let why = server.run(&["why", "web"]).stdout;
+    assert!(why.contains("Failed: the command `exit 4` failed with exit status 4\n"), "{why}");
+    assert!(why.contains("Build: its onFailure condition Failed, and its result did not apply: Gate"), "{why}");
+}
+
+#[test]
 fn the_client_shows_conditions_and_their_rules() {
     let server = Server::start(project(&conditional("beforeEntry", "FAIL", &rule("Gate", "echo nope; exit 9"))));
     assert_eq!(server.run(&["create", "pipeline.json"]).code, 0);
