@@ -220,7 +220,8 @@ impl<'a> Draft<'a> {
     }
 
     pub fn publish_pipeline(&mut self, execution: &Execution, state: State) {
-        let trigger = TriggerSubject { trigger: execution.trigger.clone(), origin: execution.origin.clone() };
+        let trigger = || TriggerSubject { trigger: execution.trigger.clone(), origin: execution.origin.clone() };
+        let says_what_started_it = state != State::Failed || !execution.failed_in_its_source();
         let stop_comments = match state {
             State::Stopping | State::Stopped => execution.stop.as_ref().and_then(|stop| stop.reason.clone()),
             State::Started
@@ -231,7 +232,7 @@ impl<'a> Draft<'a> {
             | State::Superseded
             | State::Abandoned => None,
         };
-        let subject = Subject::Pipeline { trigger: Some(Box::new(trigger)), stop_comments };
+        let subject = Subject::Pipeline { trigger: says_what_started_it.then(|| Box::new(trigger())), stop_comments };
         self.publish(execution, execution.started_at, state, subject);
     }
 
@@ -306,6 +307,12 @@ impl Execution {
     /// Whether it waits for nobody.
     pub fn is_parallel(&self) -> bool {
         self.mode == model::ExecutionMode::Parallel
+    }
+
+    /// Whether it ended in its first stage, the sources; a rollback has none.
+    fn failed_in_its_source(&self) -> bool {
+        let first = self.plan.first().map(|planned| &planned.stage);
+        self.kind != model::ExecutionType::Rollback && self.ended_in.as_ref() == first
     }
 }
 

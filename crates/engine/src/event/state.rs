@@ -84,7 +84,7 @@ pub struct StateChange {
 pub enum Subject {
     /// The pipeline execution.
     Pipeline {
-        /// What started it.
+        /// What started it; none of one that failed in its source stage.
         trigger: Option<Box<TriggerSubject>>,
         /// Why it was stopped.
         stop_comments: Option<String>,

@@ -1,6 +1,6 @@
 //! Sections 1, 6 and 11 as far as the engine decides them: the order of sources, overrides, revisions.
 
-use engine::{Outcome, SourceRevision};
+use engine::{Outcome, SourceRevision, State, Subject};
 
 use crate::play::play;
 
@@ -161,4 +161,17 @@ fn revisions_are_collected() {
     play.more("A/t of #1 succeeds");
     let revisions = &play.world.execution(play.id("#1")).revisions;
     assert_eq!(revisions.iter().map(|revision| revision.revision_id.as_str()).collect::<Vec<_>>(), ["two"]);
+}
+
+/// events_samples.json, notes: execution-trigger is "absent when a trigger pipeline fails in its source stage".
+#[test]
+fn a_failure_in_the_source_stage_does_not_say_what_started_it() {
+    for (failure, says) in [("A/s of #1 fails", false), ("A/s of #1 succeeds\nB/x of #1 fails", true)] {
+        let play = play(&format!("given A(s) -> B(x)\nstart #1\n{failure}\nthen #1 is Failed"));
+        let triggers = play.world.published.iter().filter_map(|change| match &change.subject {
+            Subject::Pipeline { trigger, .. } => Some((change.state, trigger.is_some())),
+            Subject::Stage { .. } | Subject::Action(_) => None,
+        });
+        assert_eq!(triggers.collect::<Vec<_>>(), [(State::Started, true), (State::Failed, says)], "{failure}");
+    }
 }
