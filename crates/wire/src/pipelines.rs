@@ -13,6 +13,9 @@ use crate::fields::Fields;
 /// The provider of sources with a connection, and of their triggers.
 const CONNECTED: &str = "CodeStarSourceConnection";
 
+/// The characters of a `GitBranchNamePattern`.
+const MAX_PATTERN: usize = 255;
+
 /// `PipelineDeclaration` as the service gives it back: its version, and what the author left out filled in.
 pub fn declaration(pipeline: &Pipeline, version: Version) -> Value {
     let mut value = json!(pipeline);
@@ -41,10 +44,15 @@ fn default_triggers(pipeline: &Pipeline) -> Vec<Trigger> {
     let connected = actions.filter(|action| action.action_type_id.provider == CONNECTED);
     connected
         .filter_map(|action| match Watch::of(pipeline, action) {
-            Some(Watch::Branch(branch)) => Some(pushes_to(branch, action)),
-            Some(Watch::Trigger { .. }) | None => None,
+            Some(Watch::Branch(branch)) if is_plain(&branch) => Some(pushes_to(branch, action)),
+            Some(_) | None => None,
         })
         .collect()
+}
+
+/// Whether a trigger's pattern can say this branch, and no other.
+fn is_plain(branch: &str) -> bool {
+    branch.chars().count() <= MAX_PATTERN && !branch.contains(['{', '}', '*', '?', '[', ']', '\\'])
 }
 
 fn pushes_to(branch: String, action: &Action) -> Trigger {

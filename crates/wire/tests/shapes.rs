@@ -376,6 +376,9 @@ fn a_connected_source_without_a_trigger_comes_back_with_one() {
     fetch.action_type_id.provider = "CodeStarSourceConnection".into();
     fetch.configuration = [("BranchName".into(), "main".into())].into();
     assert_eq!(shown(&pipeline), Some(json!([added])));
+    let mut braces = pipeline.clone();
+    braces.stages[0].actions[0].configuration.insert("BranchName".into(), "{a,b}".into());
+    assert_eq!(shown(&braces), None, "a pattern would mean other branches");
     let mut quiet = pipeline.clone();
     quiet.stages[0].actions[0].configuration.insert("DetectChanges".into(), "false".into());
     assert_eq!(shown(&quiet), None);
