@@ -50,14 +50,6 @@ fn check(request: &ActionRequest) -> Result<(), Fault> {
     for name in &request.declaration.output_variables {
         check_name("outputVariables", name)?;
     }
-    let without_files = request.declaration.output_artifacts.iter().find(|output| output.files.is_empty());
-    if let Some(output) = without_files {
-        let right = r#"such as "files": ["**/*"]"#;
-        return Err(Fault::configuration(format!(
-            "outputArtifacts: {} names no files; add some, {right}",
-            output.name
-        )));
-    }
     Ok(())
 }
 
@@ -101,7 +93,10 @@ async fn in_scratch(
     }
     let mut outputs = Vec::new();
     for (output, declaration) in request.action.outputs.iter().zip(&request.declaration.output_artifacts) {
-        let entries = files::select(scratch.source(), &declaration.files, log)
+        // `files` is no required field: it narrows what is taken.
+        let all = ["**/*".to_owned()];
+        let wanted = if declaration.files.is_empty() { &all[..] } else { &declaration.files };
+        let entries = files::select(scratch.source(), wanted, log)
             .await
             .map_err(|fault| fault.within(&format!("the output artifact {}", output.name)))?;
         outputs.push(scratch::store(ctx, scratch.source(), entries, output).await?);

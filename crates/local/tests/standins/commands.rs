@@ -275,8 +275,14 @@ async fn an_artifact_without_files_is_a_failure() {
     assert!(failure(&outcome).1.contains("Out: no matching artifact paths found: no file matches dist/**/*"));
     let outcome = run(&place, &commands(&["true"]).output("Out", &["../**/*"])).await;
     assert_eq!(failure(&outcome).0, "ConfigurationError");
-    let outcome = run(&place, &commands(&["true"]).output("Out", &[])).await;
-    assert_eq!(failure(&outcome).0, "ConfigurationError");
+}
+
+#[tokio::test]
+async fn an_artifact_that_names_no_files_takes_all() {
+    let place = Place::new();
+    let request = commands(&["mkdir d; echo 1 > a; echo 2 > d/b"]).output("Out", &[]);
+    assert_succeeded(&run(&place, &request).await);
+    assert_eq!(place.output("Out"), [("a".into(), "1\n".into()), ("d/b".into(), "2\n".into())].into());
 }
 
 #[tokio::test]

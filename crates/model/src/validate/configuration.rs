@@ -180,7 +180,9 @@ fn environment_fault(item: &Value) -> Option<String> {
     if let Some(kind) = fields.get("type") {
         let words = ["PLAINTEXT", "PARAMETER_STORE", "SECRETS_MANAGER"].map(str::to_owned);
         let Some(word) = kind.as_str() else { return Some("has a \"type\" that is not text".into()) };
-        return check_word(word, &words).map(|fault| format!("has a \"type\" that {fault}"));
+        if let Some(fault) = check_word(word, &words) {
+            return Some(format!("has a \"type\" that {fault}"));
+        }
     }
     let unknown = fields.keys().find(|field| !matches!(field.as_str(), "name" | "value" | "type"))?;
     Some(format!("has an unknown field {}", quote(unknown)))

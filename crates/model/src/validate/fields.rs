@@ -54,11 +54,11 @@ fn check_outputs(task: &Task<'_>, findings: &mut Findings) {
     for (index, artifact) in list(task.value, "outputArtifacts").iter().enumerate() {
         if artifact.is_object() && !has(artifact, "files") {
             let message = format!(
-                "output artifact \"{}\" names no files; say which go into it, such as \"files\": [\"**/*\"]",
+                "output artifact \"{}\" names no files, so all go into it; say which, such as \"files\": [\"dist/**/*\"]",
                 text(artifact, "name").unwrap_or_default()
             );
             let path = format!("{}.outputArtifacts[{index}].files", task.place);
-            findings.error(Code::MissingField, path, message);
+            findings.warning(Code::MissingField, path, message);
         }
         for (place, pattern) in list(artifact, "files").iter().enumerate() {
             if let Some(fault) = pattern.as_str().and_then(pattern_fault) {

@@ -1315,6 +1315,24 @@ fn what_a_commands_action_hands_on() {
     }
 }
 
+/// The API model requires only the name of an output artifact; CDK writes no files unless they are to be filtered.
+#[test]
+fn an_output_of_commands_without_files_is_accepted_with_a_warning() {
+    let mut value = base();
+    put(&mut value, &format!("{TEST}/outputArtifacts"), Some(json!([{"name": "Tested"}])));
+    let (pipeline, findings) = validate(&value);
+    assert!(pipeline.is_some(), "{findings:?}");
+}
+
+#[test]
+fn an_unknown_field_of_an_environment_variable_is_found_beside_its_type() {
+    for text in [r#"[{"name":"A","value":"1","x":1}]"#, r#"[{"name":"A","value":"1","type":"PLAINTEXT","x":1}]"#] {
+        let found =
+            messages(|value| put(value, &format!("{COMPILE}/configuration/EnvironmentVariables"), Some(json!(text))));
+        assert!(found.iter().any(|message| message.contains("has an unknown field \"x\"")), "{text}: {found:?}");
+    }
+}
+
 #[test]
 fn triggers_have_a_size_together() {
     let mut value = base();
