@@ -26,7 +26,7 @@ use tracing::level_filters::LevelFilter;
 use crate::args::ServeArgs;
 use crate::environment;
 use crate::exit::{Exit, Unusable};
-use crate::server::{Parts, Server};
+use crate::server::{Parts, Server, key_file, told};
 use events::FileEvents;
 
 /// Serves until it is told to end.
@@ -119,7 +119,7 @@ fn open(
 ) -> anyhow::Result<Server> {
     let file = args.credentials.clone().unwrap_or_else(|| args.data.join("credentials"));
     let credentials = CredentialsFile::load_or_make(&file, &args.account_id).map_err(told)?;
-    let token = crate::server::key_file(&args.data.join("events-token"))?;
+    let token = key_file(&args.data.join("events-token"))?;
     let mut names = vec!["127.0.0.1".to_owned(), "localhost".into(), "[::1]".into()];
     if !args.listen.ip().is_loopback() {
         names.push(args.listen.ip().to_string());
@@ -156,8 +156,4 @@ fn guard(args: &ServeArgs) -> anyhow::Result<Guard> {
         policies: Arc::new(policies),
         audit: Audit::new(args.audit_reads),
     })
-}
-
-pub(crate) fn told(error: api::credentials::CredentialsError) -> Unusable {
-    Unusable::new(format!("{:#}", anyhow::Error::from(error)))
 }

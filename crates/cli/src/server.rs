@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::approval::{Approvals, ControlDesk, KeyFile};
-use api::credentials::read_or_make_private;
+use api::credentials::{CredentialsError, read_or_make_private};
 use api::events::Events;
 use api::extensions::Logs;
 use api::guard::Guard;
@@ -163,7 +163,7 @@ fn api_of(
 /// # Errors
 /// It cannot be read or made, or it holds something else: an empty key would let everybody in.
 pub fn key_file(path: &Path) -> anyhow::Result<String> {
-    let text = read_or_make_private(path, || Ok(random_key())).map_err(crate::serve::told)?;
+    let text = read_or_make_private(path, || Ok(random_key())).map_err(told)?;
     let key = text.trim();
     if key.len() != KEY_DIGITS || !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let right = "remove it, and a new one is made at the next start";
@@ -171,6 +171,11 @@ pub fn key_file(path: &Path) -> anyhow::Result<String> {
         return Err(Unusable::new(what).into());
     }
     Ok(key.to_owned())
+}
+
+/// A private file that cannot be used.
+pub fn told(error: CredentialsError) -> Unusable {
+    Unusable::new(format!("{:#}", anyhow::Error::from(error)))
 }
 
 /// How many hexadecimal digits a key has.

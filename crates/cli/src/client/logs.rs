@@ -10,7 +10,7 @@ use crate::exit::{Exit, Unusable};
 use crate::output::{Look, STRONG};
 use crate::progress::State;
 
-use super::{Api, execution_or_newest, pages};
+use super::{Api, execution_or_newest};
 
 const POLL: Duration = Duration::from_millis(500);
 
@@ -45,10 +45,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Prints what is new of every action and rule; how many there are.
     fn round(&mut self) -> anyhow::Result<usize> {
-        let input = json!({ "pipelineName": self.args.pipeline, "filter": { "pipelineExecutionId": self.id } });
-        let answer =
-            pages(|input| Ok(self.api.call("ListActionExecutions", input)?), input, "actionExecutionDetails", None)?;
-        let mut details = answer["actionExecutionDetails"].as_array().cloned().unwrap_or_default();
+        let filter = json!({ "pipelineExecutionId": self.id });
+        let mut details = super::action_executions(self.api, &self.args.pipeline, &filter)?;
         details.extend(super::rule_executions(self.api, &self.args.pipeline, self.id)?);
         super::in_order_of_start(&mut details);
         details.retain(|detail| self.is_wanted(detail));

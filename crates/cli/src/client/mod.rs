@@ -76,18 +76,20 @@ fn execution_or_newest(api: &Api, pipeline: &str, named: Option<&str>) -> anyhow
 
 /// Every rule execution of an execution.
 fn rule_executions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<Value>> {
-    let input = json!({ "pipelineName": pipeline, "filter": { "pipelineExecutionId": id } });
-    let mut answer = pages(|input| Ok(api.call("ListRuleExecutions", input)?), input, "ruleExecutionDetails", None)?;
-    Ok(answer["ruleExecutionDetails"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    let filter = json!({ "pipelineExecutionId": id });
+    all_details(api, "ListRuleExecutions", "ruleExecutionDetails", pipeline, &filter)
 }
 
-/// The last attempts of an execution's actions.
-fn action_executions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<Value>> {
-    let latest = json!({ "pipelineExecutionId": id, "startTimeRange": "Latest" });
-    let input = json!({ "pipelineName": pipeline, "filter": { "latestInPipelineExecution": latest } });
-    let mut answer =
-        pages(|input| Ok(api.call("ListActionExecutions", input)?), input, "actionExecutionDetails", None)?;
-    Ok(answer["actionExecutionDetails"].as_array_mut().map(std::mem::take).unwrap_or_default())
+/// The action executions that pass an `ActionExecutionFilter`.
+fn action_executions(api: &Api, pipeline: &str, filter: &Value) -> anyhow::Result<Vec<Value>> {
+    all_details(api, "ListActionExecutions", "actionExecutionDetails", pipeline, filter)
+}
+
+/// The whole list of an operation's answers, page by page.
+fn all_details(api: &Api, operation: &str, list: &str, pipeline: &str, filter: &Value) -> anyhow::Result<Vec<Value>> {
+    let input = json!({ "pipelineName": pipeline, "filter": filter });
+    let mut answer = pages(|input| Ok(api.call(operation, input)?), input, list, None)?;
+    Ok(answer[list].as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 
 /// People read from the first on; answers begin with the newest.

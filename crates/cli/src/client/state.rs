@@ -171,7 +171,8 @@ impl Explained {
 
 /// The actions whose last attempt in an execution failed.
 fn failed_actions(api: &Api, pipeline: &str, id: &str) -> anyhow::Result<Vec<String>> {
-    let mut details = super::action_executions(api, pipeline, id)?;
+    let latest = json!({ "pipelineExecutionId": id, "startTimeRange": "Latest" });
+    let mut details = super::action_executions(api, pipeline, &json!({ "latestInPipelineExecution": latest }))?;
     super::in_order_of_start(&mut details);
     let failed = details.iter().filter(|detail| detail["status"] == "Failed");
     let text = |value: &Value| first_line(value.as_str().unwrap_or_default());

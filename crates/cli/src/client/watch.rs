@@ -13,7 +13,7 @@ use crate::progress::{self, Board, Frame, News, Plain, Screen, Span, State};
 
 use super::state::unmet_conditions;
 use super::table::millis;
-use super::{Api, execution_or_newest, pages};
+use super::{Api, execution_or_newest};
 
 const POLL: Duration = Duration::from_millis(500);
 /// How often a live tree is redrawn between two polls.
@@ -74,10 +74,8 @@ impl<'a> Watched<'a> {
     fn poll(&mut self) -> anyhow::Result<Vec<(Value, News)>> {
         let input = json!({ "pipelineName": self.board.pipeline, "pipelineExecutionId": self.board.execution });
         let execution = self.api.call("GetPipelineExecution", &input)?;
-        let input =
-            json!({ "pipelineName": self.board.pipeline, "filter": { "pipelineExecutionId": self.board.execution } });
-        let actions =
-            pages(|input| Ok(self.api.call("ListActionExecutions", input)?), input, "actionExecutionDetails", None)?;
+        let filter = json!({ "pipelineExecutionId": self.board.execution });
+        let actions = super::action_executions(self.api, &self.board.pipeline, &filter)?;
         let mut changed = Vec::new();
         // An execution begins before its actions and ends after them.
         let is_new = self.is_new("", &execution);
@@ -87,7 +85,7 @@ impl<'a> Watched<'a> {
         if is_new && !self.board.state.is_over() {
             changed.push((execution.clone(), News::Execution));
         }
-        for detail in actions["actionExecutionDetails"].as_array().into_iter().flatten().rev() {
+        for detail in actions.iter().rev() {
             let id = detail["actionExecutionId"].as_str().unwrap_or_default();
             if self.is_new(id, detail) {
                 let news = self.take_action(detail);

@@ -290,8 +290,7 @@ fn judge(plan: &Plan, end: &ProgramEnd, notes: &str, session: &Path, log: &LogSi
     if let Some(fault) = Fault::of_end(end, &shell) {
         return Some(fault);
     }
-    let steps = steps(plan);
-    let command_at = |number: &str| match steps.get(number.parse::<usize>().ok()?.checked_sub(1)?) {
+    let command_at = |number: &str| match steps(plan).get(number.parse::<usize>().ok()?.checked_sub(1)?) {
         Some(Step::Command(command, _)) => Some(blamed_command(command, log)),
         _ => None,
     };

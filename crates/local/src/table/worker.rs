@@ -71,13 +71,14 @@ impl Shared {
         let mut gathering = Duration::ZERO;
         loop {
             let mut state = self.lock();
-            if failed && !state.flushes.is_empty() && !state.closing {
-                drop(state);
-                std::thread::sleep(BREATH_AFTER_FAILURE);
-                state = self.lock();
-            }
-            if failed && state.flushes.is_empty() && !state.closing {
-                state = wait_for(&self.journal_wanted, state, PAUSE_AFTER_FAILURE);
+            if failed && !state.closing {
+                if state.flushes.is_empty() {
+                    state = wait_for(&self.journal_wanted, state, PAUSE_AFTER_FAILURE);
+                } else {
+                    drop(state);
+                    std::thread::sleep(BREATH_AFTER_FAILURE);
+                    state = self.lock();
+                }
             }
             while state.flushes.is_empty() && !self.has_much_to_write(&state) && !state.closing {
                 state = self.journal_wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
